@@ -1,0 +1,204 @@
+"""Link: the line between a client and a TCP server, with its delays and its faults.
+
+    with VideoServer() as server, Link(server, latency=0.020) as link:
+        httpx.get(link.make_url("/videos/1"))
+    ladder(link.capture)
+
+It is a relay in user space, so two things are emulated and said to be: the TCP
+handshake's round trip (the client's kernel has its connection at once; what it
+sends first leaves one round trip later) and a cut, which is a reset on both
+sides, where a real line may just fall silent (see :meth:`Link.stalled`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import math
+import socket
+import threading
+from collections import deque
+from collections.abc import Iterator
+from typing import Self
+
+from helpers.network.capture import Capture, Direction
+from helpers.network.conditions import CutSchedule, Lane, Setting, duration, rate
+from helpers.network.pair import CHUNK, PACED_CHUNK, Pair, Target, address_of, reset
+from helpers.network.reactor import READ, Reactor, clock
+from helpers.server import BACKLOG, Startable
+
+__all__ = ["Link"]
+
+MAX_CONNECTIONS = 10_000
+
+
+class Link(Startable):
+    """A relay that delays, throttles, stalls and cuts, and captures all that crosses.
+
+    latency          seconds that every byte takes, one way
+    jitter           at most so many seconds more, at random; order is kept
+    bandwidth        bytes per second in each direction, shared by all connections
+    cut_after        break each connection after so many bytes, both ways counted
+    cut_after_seconds   break each connection so long after it opened
+    cut_every        break a connection at random, every so many bytes on average
+    stall_after, stall  once so many bytes crossed, nothing moves for ``stall`` seconds
+    seed             all chance is drawn from it: the same seed, the same faults
+
+    All but ``cut_every``, ``stall_after`` and ``seed`` may be set while it runs:
+    ``link.latency = 0.2``. Half-close, reset and backpressure pass through. The
+    server may restart elsewhere: its address is asked for at each connection.
+    """
+
+    latency = Setting(0.0, duration)
+    jitter = Setting(0.0, duration)
+    bandwidth = Setting(None, rate)
+    cut_after = Setting(None, rate)
+    cut_after_seconds = Setting(None, rate)
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        latency: float = 0.0,
+        jitter: float = 0.0,
+        bandwidth: float | None = None,
+        cut_after: int | None = None,
+        cut_after_seconds: float | None = None,
+        cut_every: float | None = None,
+        stall_after: int | None = None,
+        stall: float = math.inf,
+        seed: int = 0,
+        name: str | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        super().__init__(name=name, host=host, port=port)
+        if not isinstance(target, Startable):
+            address_of(target)  # raises for what it does not know
+        self.target = target
+        self.latency = latency
+        self.jitter = jitter
+        self.bandwidth = bandwidth
+        self.cut_after = cut_after
+        self.cut_after_seconds = cut_after_seconds
+        self.seed = seed
+        self.capture = Capture("tcp")
+        self.errors: deque[BaseException] = deque(maxlen=20)
+        self.cuts = CutSchedule(rate("cut_every", cut_every), seed)
+        self._stall_after = rate("stall_after", stall_after)
+        self._stall = duration("stall", stall)
+        self.stalls = 0
+        self.lanes = {direction: Lane() for direction in Direction}
+        self.pairs: set[Pair] = set()
+        self._opened = 0
+        self._lock = threading.RLock()
+        self.buffer = memoryview(bytearray(CHUNK))
+        self.paced_buffer = self.buffer[:PACED_CHUNK]
+
+    def start(self) -> Self:
+        """Listen. Idempotent."""
+        with self._lock:
+            if self.running:
+                return self
+            family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+            self._listener = socket.socket(family, socket.SOCK_STREAM)
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                self._listener.bind((self.host, self._wanted_port))
+            except OSError:
+                self._listener.close()
+                raise
+            self._listener.listen(BACKLOG)
+            self._listener.setblocking(False)
+            self.started_at = clock()
+            self.capture.clear()
+            self.reactor = Reactor(f"link {self.name}", self.errors.append)
+            self.reactor.call_soon(
+                lambda: self.reactor.listen(self._listener, READ, self._accept)
+            )
+            self._remember(self._listener.getsockname()[1])
+        return self
+
+    def stop(self) -> None:
+        """Close every connection and the port. Idempotent."""
+        with self._lock:
+            if not self.running:
+                return
+            self._forget()
+            self.reactor.call_soon(self._close)
+            self.reactor.stop()
+
+    @property
+    def requests(self) -> int:
+        """A link does not know requests: the connections that it carried."""
+        return self._opened
+
+    def cut(self) -> None:
+        """Break all connections that are open now."""
+        self.reactor.call_soon(lambda: [pair.cut() for pair in list(self.pairs)])
+
+    @contextlib.contextmanager
+    def stalled(self) -> Iterator[None]:
+        """Nothing moves in here, yet the connections stay: a line fallen silent."""
+        self.reactor.call_soon(self._begin_stall)
+        try:
+            yield
+        finally:
+            self.reactor.call_soon(self._end_stall)
+
+    def _card(self) -> dict[str, str]:
+        card = super()._card()
+        card["connections"] = card.pop("requests")
+        return card
+
+    # -- on the reactor's thread ------------------------------------------------------
+
+    def _accept(self) -> None:
+        for _ in range(100):  # then let the others have their turn
+            try:
+                client, _ = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self.errors.append(error)
+                if error.errno in (errno.EMFILE, errno.ENFILE):
+                    self._rest_from_accepting()
+                return
+            if len(self.pairs) >= MAX_CONNECTIONS:
+                reset(client)
+                continue
+            self._opened += 1
+            self.pairs.add(Pair(self, client, self._opened))
+
+    def _rest_from_accepting(self) -> None:
+        """Out of descriptors: a selector would report the listener for ever."""
+        self.reactor.listen(self._listener, 0, self._accept)
+        self.reactor.call_at(
+            clock() + 0.1,
+            lambda: self.reactor.listen(self._listener, READ, self._accept),
+        )
+
+    def _close(self) -> None:
+        for pair in list(self.pairs):
+            pair.end()
+        self.reactor.listen(self._listener, 0, self._accept)
+        self._listener.close()
+
+    def adds_nothing(self) -> bool:
+        return not (self.latency or self.jitter or self.bandwidth or self.stalls)
+
+    def _begin_stall(self) -> None:
+        self.stalls += 1
+
+    def _end_stall(self) -> None:
+        self.stalls -= 1
+        if not self.stalls:
+            for pair in list(self.pairs):
+                pair.wake_up()
+
+    def stall_when_due(self) -> None:
+        if self._stall_after is not None and self.cuts.crossed >= self._stall_after:
+            self._stall_after = None
+            self._begin_stall()
+            if self._stall != math.inf:
+                self.reactor.call_at(clock() + self._stall, self._end_stall)

@@ -1,0 +1,402 @@
+"""One connection of a link: two sockets, and what is under way between them.
+
+Everything here runs on the thread of the link's reactor.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import random
+import socket
+import struct
+from collections import deque
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from helpers.network.capture import Crossing, Direction, Event
+from helpers.network.reactor import READ, WRITE, clock
+from helpers.server import Startable
+
+if TYPE_CHECKING:
+    from helpers.network.link import Link
+
+__all__ = ["CHUNK", "PACED_CHUNK", "Pair", "Target", "address_of", "reset"]
+
+Target = Startable | str | tuple[str, int]
+
+CHUNK = 256 * 1024  # as asyncio reads (selector_events.py, max_size)
+PACED_CHUNK = 4 * 1024  # with a bandwidth, so that bytes trickle and do not lump
+IN_FLIGHT = 4 * 1024 * 1024  # what a line with delay may hold in each direction
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close() sends RST
+
+
+def address_of(target: Target) -> tuple[str, int]:
+    """Host and port of a running server, an http URL, or a (host, port) pair.
+
+    Raises ConnectionRefusedError when a server does not run, ValueError for
+    anything else.
+    """
+    if isinstance(target, Startable):
+        if not target.running:
+            raise ConnectionRefusedError(f"{target.name} does not run")
+        return target.host, target.port
+    if isinstance(target, str):
+        parts = urlsplit(target)
+        if parts.hostname and parts.port:
+            return parts.hostname, parts.port
+    elif isinstance(target, tuple) and len(target) == 2:
+        return target
+    raise ValueError(
+        f"a link leads to a server, 'http://host:port' or (host, port); not {target!r}"
+    )
+
+
+def reset(sock: socket.socket) -> None:
+    """Close so that the other end gets a reset (RST), not an end (FIN)."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+    sock.close()
+
+
+class Pair:
+    """One connection of a link: the client's socket, the server's, and two flows."""
+
+    def __init__(self, link: Link, client: socket.socket, number: int) -> None:
+        self.link = link
+        self.reactor = link.reactor
+        self.number = number
+        self.opened = clock()
+        self.connected = self.over = False
+        self.crossed = 0
+        self.client = client
+        self.server = socket.socket(client.family, socket.SOCK_STREAM)
+        for sock in (self.client, self.server):
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        latency = link.latency
+        # The client may send when SYN and SYN-ACK are through, the server when it
+        # has the ACK as well (RFC 9293, section 3.5).
+        self.up = Flow(self, Direction.TO_SERVER, self.opened + 2 * latency)
+        self.down = Flow(self, Direction.TO_CLIENT, self.opened + 3 * latency)
+        self.up.source, self.up.sink, self.up.back = self.client, self.server, self.down
+        self.down.source, self.down.sink = self.server, self.client
+        self.down.back = self.up
+        self.flows = (self.up, self.down)
+        self.record(self.up, Event.OPEN, self.opened, self.opened + 2 * latency)
+        if latency:
+            self.reactor.call_at(self.opened + latency, self.connect)
+        else:
+            self.connect()
+
+    # -- opening --------------------------------------------------------------------
+
+    def connect(self) -> None:
+        if self.over:
+            return
+        try:
+            code = self.server.connect_ex(address_of(self.link.target))
+        except OSError as error:  # the server does not run
+            code = error.errno or errno.ECONNREFUSED
+        if code in (errno.EINPROGRESS, errno.EWOULDBLOCK):
+            self.reactor.listen(self.server, WRITE, self.finish_connect)
+        elif code:
+            self.refuse()
+        else:
+            self.finish_connect()
+
+    def finish_connect(self) -> None:
+        self.reactor.listen(self.server, 0, self.finish_connect)
+        if self.server.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self.refuse()
+            return
+        self.connected = True
+        self.watch()
+        if self.link.cut_after_seconds is not None:
+            due = self.opened + self.link.cut_after_seconds
+            self.reactor.call_at(due, self.cut)
+
+    def refuse(self) -> None:
+        """Nobody listens there. The client hears of it when the RST is back."""
+        self.down.push(Event.RESET, clock(), clock() + self.link.latency)
+        self.down.deliver()
+
+    # -- ending ---------------------------------------------------------------------
+
+    def cut(self) -> None:
+        """Break it now, both ways; what is under way is lost."""
+        if self.over:
+            return
+        now = clock()
+        for flow in self.flows:
+            flow.lose_all()
+        self.record(self.down, Event.CUT, now, now)
+        self.end(abruptly=True)
+
+    def end(self, *, abruptly: bool = False) -> None:
+        if self.over:
+            return
+        self.over = True
+        for sock in (self.client, self.server):
+            self.reactor.listen(sock, 0, self.end)
+            reset(sock) if abruptly else sock.close()
+        self.link.pairs.discard(self)
+
+    # -- while it lasts -------------------------------------------------------------
+
+    def watch(self) -> None:
+        """Ask the reactor for just what the two flows want of the sockets."""
+        for flow in self.flows:
+            if self.over or not self.connected:
+                return
+            events = READ * flow.wants_read() | WRITE * flow.back.blocked
+            if events != flow.watched:
+                flow.watched = events
+                ready = flow.read if events == READ else flow.write_back_then_read
+                self.reactor.listen(flow.source, events, ready)
+
+    def wake_up(self) -> None:
+        """The link moves again after a stall."""
+        for flow in self.flows:
+            flow.deliver()
+        self.watch()
+
+    def record(
+        self,
+        flow: Flow,
+        event: Event,
+        sent: float,
+        arrived: float | None,
+        data: bytes = b"",
+        size: int = 0,
+    ) -> None:
+        start = self.link.started_at
+        arrived = None if arrived is None else arrived - start
+        self.link.capture.record(
+            Crossing(
+                sent - start, arrived, self.number, flow.direction, event, data, size
+            )
+        )
+
+    def before_cut(self, size: int) -> int | None:
+        """How many of the next ``size`` bytes still cross; None: all, and no cut."""
+        link, left = self.link, size
+        cut_here = link.cut_after is not None and self.crossed + size >= link.cut_after
+        if cut_here:
+            left = max(0, int(link.cut_after) - self.crossed)
+        cut_at_random = link.cuts.before_cut(left)
+        if cut_at_random is not None:
+            left = cut_at_random
+        self.crossed += left
+        link.stall_when_due()
+        return left if cut_here or cut_at_random is not None else None
+
+
+class Item:
+    """Something under way: bytes, an end or a reset, due at ``arrival``."""
+
+    __slots__ = ("arrival", "data", "event", "offset", "sent")
+
+    def __init__(
+        self, event: Event, sent: float, arrival: float, data: bytes = b""
+    ) -> None:
+        self.event = event
+        self.sent = sent
+        self.arrival = arrival
+        self.data = data
+        self.offset = 0
+
+
+class Flow:
+    """One direction of one connection: a queue of what is under way."""
+
+    source: socket.socket
+    sink: socket.socket
+    back: Flow
+
+    def __init__(self, pair: Pair, direction: Direction, not_before: float) -> None:
+        self.pair = pair
+        self.link = pair.link
+        self.direction = direction
+        self.not_before = not_before
+        self.lane = self.link.lanes[direction]
+        self.chances = random.Random(f"{self.link.seed}:{pair.number}:{direction}")
+        self.queue: deque[Item] = deque()
+        self.queued = 0
+        self.last_arrival = 0.0
+        self.watched = 0
+        self.ended = self.blocked = self.delivered_end = self.timed = False
+
+    def wants_read(self) -> bool:
+        """Backpressure: who may not deliver does not read either."""
+        if self.ended or self.link.stalls:
+            return False
+        bandwidth, latency = self.link.bandwidth, self.link.latency + self.link.jitter
+        if bandwidth is not None:  # twice what fits on the line
+            return self.queued < min(IN_FLIGHT, 2 * (bandwidth * latency + PACED_CHUNK))
+        return self.queued < IN_FLIGHT if latency else not self.queue
+
+    def read(self) -> None:
+        """The source has something: bytes, its end, or its death."""
+        link, pair = self.link, self.pair
+        if pair.over or not self.wants_read():
+            pair.watch()
+            return
+        buffer = link.buffer if link.bandwidth is None else link.paced_buffer
+        try:
+            size = self.source.recv_into(buffer)
+        except BlockingIOError:
+            return
+        except OSError:  # reset by its owner
+            self.ended = True
+            self.back.lose_all()
+            self.push(Event.RESET, clock())
+            self.deliver()
+            return
+        if not size:
+            self.ended = True
+            self.push(Event.END, clock())
+            self.deliver()
+            return
+        crossing = pair.before_cut(size)
+        if crossing is None and link.adds_nothing() and not self.queue:
+            self.pass_on(buffer[:size], size)
+            return
+        self.hold(buffer, size, crossing)
+        self.deliver()
+
+    def pass_on(self, view: memoryview, size: int) -> None:
+        """The short way, for a link that adds nothing."""
+        now = clock()
+        try:
+            gone = self.sink.send(view)
+        except BlockingIOError:
+            gone = 0
+        except OSError:
+            self.sink_broke()
+            return
+        if gone:
+            kept = bytes(view[:gone]) if self.link.capture.room_for(gone) else b""
+            self.pair.record(self, Event.DATA, now, now, kept, gone)
+        if gone < size:
+            self.blocked = True
+            self.push(Event.DATA, now, data=bytes(view[gone:]))
+            self.pair.watch()
+
+    def hold(self, buffer: memoryview, size: int, crossing: int | None) -> None:
+        """Queue what was read until it is due, up to where a cut falls in it."""
+        now = clock()
+        if crossing is None:
+            self.push(Event.DATA, now, data=bytes(buffer[:size]))
+            return
+        if crossing:
+            self.push(Event.DATA, now, data=bytes(buffer[:crossing]))
+        self.ended = True
+        rest = size - crossing
+        if rest:
+            self.pair.record(self, Event.DATA, now, None, b"", rest)
+        self.push(Event.CUT, now)
+
+    def push(
+        self,
+        event: Event,
+        now: float,
+        arrival: float | None = None,
+        data: bytes = b"",
+    ) -> None:
+        link = self.link
+        sent = max(now, self.not_before)
+        if arrival is None:
+            arrival = self.lane.arrival(
+                sent,
+                len(data),
+                latency=link.latency,
+                jitter=link.jitter,
+                bandwidth=link.bandwidth,
+                chances=self.chances,
+            )
+        # TCP delivers in order, so nothing overtakes.
+        self.last_arrival = arrival = max(arrival, self.last_arrival)
+        self.queue.append(Item(event, sent, arrival, data))
+        self.queued += len(data)
+
+    def deliver(self) -> None:
+        """Hand over what is due; come again for the rest."""
+        while self.queue and not (self.pair.over or self.link.stalls):
+            item = self.queue[0]
+            if item.arrival > clock():
+                self.come_again(item.arrival)
+                break
+            if not self.hand_over(item):
+                break
+        self.pair.watch()
+
+    def come_again(self, when: float) -> None:
+        if not self.timed:
+            self.timed = True
+            self.link.reactor.call_at(when, self.on_time)
+
+    def on_time(self) -> None:
+        self.timed = False
+        self.deliver()
+
+    def hand_over(self, item: Item) -> bool:
+        """Deliver one item; False when the sink takes no more for now."""
+        if item.event is Event.DATA:
+            return self.send(item)
+        self.queue.popleft()
+        if item.event is Event.CUT:
+            self.pair.cut()
+            return False
+        self.pair.record(self, item.event, item.sent, clock())
+        if item.event is Event.RESET:
+            self.back.lose_all()
+            self.pair.end(abruptly=True)
+            return False
+        self.delivered_end = True
+        with contextlib.suppress(OSError):
+            self.sink.shutdown(socket.SHUT_WR)
+        if self.back.delivered_end:
+            self.pair.end()
+        return True
+
+    def send(self, item: Item) -> bool:
+        try:
+            item.offset += self.sink.send(memoryview(item.data)[item.offset :])
+        except BlockingIOError:
+            self.blocked = True
+            return False
+        except OSError:
+            self.sink_broke()
+            return False
+        self.blocked = item.offset < len(item.data)
+        if self.blocked:
+            return False
+        self.queue.popleft()
+        self.queued -= len(item.data)
+        size = len(item.data)
+        self.pair.record(self, Event.DATA, item.sent, clock(), item.data, size)
+        return True
+
+    def write_back_then_read(self) -> None:
+        """The source also takes bytes again that the other flow has for it."""
+        self.back.blocked = False
+        self.back.deliver()
+        if not self.pair.over and self.watched & READ:
+            self.read()
+
+    def sink_broke(self) -> None:
+        """Who should receive is gone: the reset travels back to who sends."""
+        self.lose_all()
+        self.ended = self.back.ended = True
+        self.back.push(Event.RESET, clock())
+        self.back.deliver()
+
+    def lose_all(self) -> None:
+        """What is under way arrives nowhere."""
+        for item in self.queue:
+            left = len(item.data) - item.offset
+            if left:
+                self.pair.record(self, Event.DATA, item.sent, None, b"", left)
+        self.queue.clear()
+        self.queued = 0
+        self.blocked = False
