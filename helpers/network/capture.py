@@ -174,10 +174,10 @@ class Capture:
         return not (self.dropped_bytes or self.dropped_records)
 
     def __iter__(self) -> Iterator[Crossing]:
-        """The kept crossings, by the time at which they were sent."""
+        """The kept crossings, by when they were sent; the lost part of a chunk last."""
         with self._lock:
             kept = list(self._crossings)
-        return iter(sorted(kept, key=lambda crossing: crossing.sent))
+        return iter(sorted(kept, key=lambda crossing: (crossing.sent, crossing.lost)))
 
     def __len__(self) -> int:
         return len(self._crossings)

@@ -15,7 +15,10 @@ __all__ = ["CutSchedule", "Lane", "Setting", "chance", "duration", "rate"]
 
 
 class Setting:
-    """An attribute that is checked when it is set, and may change at any time."""
+    """An attribute that is checked when it is set, and may change at any time.
+
+    Its owner's ``settings_changed()`` is called after each change.
+    """
 
     def __init__(self, default: Any, check: Callable[[str, Any], Any]) -> None:
         self._default = default
@@ -31,6 +34,7 @@ class Setting:
 
     def __set__(self, instance: Any, value: Any) -> None:
         instance.__dict__[self._name] = self._check(self._name, value)
+        instance.settings_changed()
 
 
 def duration(name: str, value: float) -> float:
@@ -58,28 +62,20 @@ class Lane:
     """One direction of a link: when does what is sent now arrive?
 
     A sender that is faster than ``bandwidth`` (bytes per second) queues; then
-    everything takes ``latency`` plus a share of ``jitter`` (seconds).
+    everything takes ``latency`` (seconds). All connections share the lane.
     """
 
     def __init__(self) -> None:
         self._free_at = 0.0
 
     def arrival(
-        self,
-        now: float,
-        size: int,
-        *,
-        latency: float,
-        jitter: float,
-        bandwidth: float | None,
-        chances: random.Random,
+        self, now: float, size: int, *, latency: float, bandwidth: float | None
     ) -> float:
         """When the last of ``size`` bytes arrives that start to leave at ``now``."""
         gone = now
         if bandwidth is not None:
             gone = self._free_at = max(now, self._free_at) + size / bandwidth
-        wobble = chances.random() * jitter if jitter else 0.0
-        return gone + latency + wobble
+        return gone + latency
 
 
 class CutSchedule:

@@ -76,18 +76,19 @@ class Link(Startable):
         if not isinstance(target, Startable):
             address_of(target)  # raises for what it does not know
         self.target = target
+        self.seed = seed
+        self.stalls = 0
+        self._cut_every = rate("cut_every", cut_every)
+        self._stall_after = rate("stall_after", stall_after)
+        self._stall = duration("stall", stall)
+        self.cuts = CutSchedule(cut_every, seed)
         self.latency = latency
         self.jitter = jitter
         self.bandwidth = bandwidth
         self.cut_after = cut_after
         self.cut_after_seconds = cut_after_seconds
-        self.seed = seed
         self.capture = Capture("tcp")
         self.errors: deque[BaseException] = deque(maxlen=20)
-        self.cuts = CutSchedule(rate("cut_every", cut_every), seed)
-        self._stall_after = rate("stall_after", stall_after)
-        self._stall = duration("stall", stall)
-        self.stalls = 0
         self.lanes = {direction: Lane() for direction in Direction}
         self.pairs: set[Pair] = set()
         self._opened = 0
@@ -184,14 +185,19 @@ class Link(Startable):
         self.reactor.listen(self._listener, 0, self._accept)
         self._listener.close()
 
-    def adds_nothing(self) -> bool:
-        return not (self.latency or self.jitter or self.bandwidth or self.stalls)
+    def settings_changed(self) -> None:
+        """Whether this link adds nothing at all decides which way bytes take."""
+        settings = self.latency, self.jitter, self.bandwidth, self.cut_after
+        faults = self._cut_every, self._stall_after, self.stalls
+        self.transparent = not any((*settings, *faults))
 
     def _begin_stall(self) -> None:
         self.stalls += 1
+        self.settings_changed()
 
     def _end_stall(self) -> None:
         self.stalls -= 1
+        self.settings_changed()
         if not self.stalls:
             for pair in list(self.pairs):
                 pair.wake_up()

@@ -237,54 +237,65 @@ class Flow:
 
     def read(self) -> None:
         """The source has something: bytes, its end, or its death."""
-        link, pair = self.link, self.pair
-        if pair.over or not self.wants_read():
-            pair.watch()
-            return
-        buffer = link.buffer if link.bandwidth is None else link.paced_buffer
-        try:
-            size = self.source.recv_into(buffer)
-        except BlockingIOError:
-            return
-        except OSError:  # reset by its owner
-            self.ended = True
-            self.back.lose_all()
-            self.push(Event.RESET, clock())
-            self.deliver()
-            return
-        if not size:
-            self.ended = True
-            self.push(Event.END, clock())
-            self.deliver()
-            return
-        crossing = pair.before_cut(size)
-        if crossing is None and link.adds_nothing() and not self.queue:
-            self.pass_on(buffer[:size], size)
-            return
-        self.hold(buffer, size, crossing)
-        self.deliver()
+        link = self.link
+        if link.transparent and not self.queue:
+            self.pass_on()
+        elif self.pair.over or not self.wants_read():
+            self.pair.watch()
+        else:
+            buffer = link.buffer if link.bandwidth is None else link.paced_buffer
+            if size := self.receive(buffer):
+                self.hold(buffer, size, self.pair.before_cut(size))
+                self.deliver()
 
-    def pass_on(self, view: memoryview, size: int) -> None:
-        """The short way, for a link that adds nothing."""
-        now = clock()
+    def pass_on(self) -> None:
+        """The short way, for a link that adds nothing: first send, then account."""
+        buffer = self.link.buffer
+        size = self.receive(buffer)
+        if not size:
+            return
+        gone = 0
         try:
-            gone = self.sink.send(view)
+            gone = self.sink.send(buffer[:size])
         except BlockingIOError:
-            gone = 0
+            pass
         except OSError:
             self.sink_broke()
             return
+        now = clock()
+        self.link.cuts.crossed += size
+        self.pair.crossed += size
         if gone:
-            kept = bytes(view[:gone]) if self.link.capture.room_for(gone) else b""
+            kept = bytes(buffer[:gone]) if self.link.capture.room_for(gone) else b""
             self.pair.record(self, Event.DATA, now, now, kept, gone)
         if gone < size:
             self.blocked = True
-            self.push(Event.DATA, now, data=bytes(view[gone:]))
+            self.push(Event.DATA, now, data=bytes(buffer[gone:size]))
             self.pair.watch()
+
+    def receive(self, buffer: memoryview) -> int:
+        """Read into ``buffer``; 0 when there is nothing, or nothing more ever."""
+        try:
+            size = self.source.recv_into(buffer)
+        except BlockingIOError:
+            return 0
+        except OSError:  # reset by its owner
+            self.back.lose_all()
+            self.finish(Event.RESET)
+            return 0
+        if not size:
+            self.finish(Event.END)
+        return size
+
+    def finish(self, event: Event) -> None:
+        """The source says no more; its last word queues behind what it said."""
+        self.ended = True
+        self.push(event, clock())
+        self.deliver()
 
     def hold(self, buffer: memoryview, size: int, crossing: int | None) -> None:
         """Queue what was read until it is due, up to where a cut falls in it."""
-        now = clock()
+        now = max(clock(), self.not_before)
         if crossing is None:
             self.push(Event.DATA, now, data=bytes(buffer[:size]))
             return
@@ -310,10 +321,9 @@ class Flow:
                 sent,
                 len(data),
                 latency=link.latency,
-                jitter=link.jitter,
                 bandwidth=link.bandwidth,
-                chances=self.chances,
             )
+            arrival += self.chances.random() * link.jitter
         # TCP delivers in order, so nothing overtakes.
         self.last_arrival = arrival = max(arrival, self.last_arrival)
         self.queue.append(Item(event, sent, arrival, data))
