@@ -192,7 +192,7 @@ class VideoServer(ProblemServer):
         self.videos[number] = video
 
     def _next_id(self) -> int:
-        """An id once given is not given again, or an old link would show a new video."""
+        """No id is given twice, or an old link would show a new video."""
         numbers = itertools.count(self._last_id + 1)
         return next(number for number in numbers if number not in self.videos)
 
