@@ -99,6 +99,7 @@ class Venv:
         self.install()
         self.put_root_on_path()
         silence_news(self.folder)
+        self.trust_notebooks()
         self.try_it()
         self.stamp.write_text(json.dumps(wanted))
         print(f"Set up in {time.monotonic() - began:.0f} s.")
@@ -138,6 +139,11 @@ class Venv:
         # The site module reads path files in the encoding of the locale.
         encoding = locale.getencoding()
         (packages / "workbook.pth").write_text(f"{ROOT}\n", encoding=encoding)
+
+    def trust_notebooks(self) -> None:
+        """Or JupyterLab hides the stored drawings until their cells are run."""
+        notebooks = map(str, sorted(ROOT.glob("notebooks/*.ipynb")))
+        run_step("signing notebooks", [str(self.scripts / "jupyter-trust"), *notebooks])
 
     def try_it(self) -> None:
         """Also has matplotlib list the fonts now, not before the first figure."""
@@ -223,6 +229,7 @@ def lab(venv: Venv, options: argparse.Namespace) -> int:
         f"--ServerApp.root_dir={ROOT}",
         "--ServerApp.answer_yes=True",  # one Ctrl-C stops it
         "--LabApp.default_url=/lab/tree/notebooks/00-start-here.ipynb",
+        "--ServerApp.allow_root=True",  # who is root in a container knows it
         "--log-level=WARN",  # leaves the address, and what goes wrong
     ]
     if options.port is not None:
