@@ -90,14 +90,24 @@ def _start_from_lasting_thread(argv: list[str], **popen: object) -> subprocess.P
     """
     global _thread
     with _lock:
-        if _thread is None:
+        if _thread is None or not _thread.is_alive():  # dead after os.fork()
             _thread = threading.Thread(
                 target=_start_jobs, name="child-spawner", daemon=True
             )
             _thread.start()
     started: Future[subprocess.Popen] = Future()
     _jobs.put((started, argv, popen))
-    return started.result()
+    try:
+        return started.result()
+    except KeyboardInterrupt:  # it may start all the same, and nobody would hold it
+        started.add_done_callback(_kill_orphan)
+        raise
+
+
+def _kill_orphan(started: Future[subprocess.Popen]) -> None:
+    if started.exception() is None:
+        started.result().kill()
+        started.result().wait()
 
 
 def _start_jobs() -> None:

@@ -51,9 +51,8 @@ class Startable(ABC):
     def __init__(
         self, *, name: str | None = None, host: str = "127.0.0.1", port: int = 0
     ) -> None:
-        _refuse_all_but_loopback(host)
         self.name = name or type(self).__name__
-        self.host = host
+        self.host = _loopback(host)
         self._wanted_port = port
         self._port: int | None = None
         self._cell: str | None = None
@@ -99,7 +98,14 @@ class Startable(ABC):
         self.stop()
 
     async def __aenter__(self) -> Self:
-        return await asyncio.to_thread(self.start)
+        starting = asyncio.create_task(asyncio.to_thread(self.start))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # A thread can not be cancelled: let it finish, and leave nothing behind.
+            await asyncio.wait([starting])
+            await asyncio.to_thread(self.stop)
+            raise
 
     async def __aexit__(self, *_: object) -> None:
         await asyncio.to_thread(self.stop)
@@ -121,7 +127,7 @@ class Startable(ABC):
         return {"server": self.name, "address": state, "requests": str(self.requests)}
 
     def __repr__(self) -> str:
-        return f"<{', '.join(self._card().values())} requests>"
+        return f"<{', '.join(f'{key} {value}' for key, value in self._card().items())}>"
 
     def _repr_html_(self) -> str:
         rows = "".join(
@@ -150,9 +156,8 @@ class Server(Startable):
         super().__init__(name=name, host=host, port=port)
         self.errors: deque[BaseException] = deque(maxlen=KEPT_ERRORS)
         self._requests = 0
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._life: _Life | None = None
         self._thread: threading.Thread | None = None
-        self._stopping = asyncio.Event()
         self._lock = threading.RLock()
 
     @abstractmethod
@@ -175,30 +180,34 @@ class Server(Startable):
         return self._requests
 
     def start(self) -> Self:
-        """Serve; returns once it is ready, or raises what went wrong in open()."""
+        """Serve; returns once it is ready, or raises what went wrong in open().
+
+        Raises RuntimeError while a handler still blocks the loop that stop() ended.
+        """
         make_interruptible()
         with self._lock:
             if self.running:
                 return self
-            started: _Started = _Started()
+            if self._thread is not None and self._thread.is_alive():
+                raise RuntimeError(f"{self.name} can not start: {self._blocked()}")
             self.errors.clear()
             self._requests = 0
+            self._life = life = _Life()
             self._thread = threading.Thread(
-                target=lambda: asyncio.run(self._run(started)),
+                target=lambda: asyncio.run(self._run(life)),
                 name=f"server {self.name}",
                 daemon=True,
             )
-            self._stopping = asyncio.Event()
             self._thread.start()
             try:
-                started.ready.wait()
+                life.ready.wait()
             except BaseException:  # a kernel interrupt
-                self._ask_to_stop()
+                life.end()
                 raise
-            if started.error is not None:
+            if life.error is not None:
                 self._thread.join()
-                raise started.error
-            self._remember(started.port)
+                raise life.error
+            self._remember(life.port)
         return self
 
     def stop(self, *, patience: float = 5.0) -> None:
@@ -211,44 +220,44 @@ class Server(Startable):
             if not self.running:
                 return
             self._forget()
-            self._ask_to_stop()
+            self._life.end()
             self._thread.join(timeout=patience)
             if self._thread.is_alive():
                 raise RuntimeError(
-                    f"{self.name} does not stop: a handler has blocked its loop for "
-                    f"{patience:g} s. It ends with the kernel; make the handler await."
+                    f"{self.name} did not stop within {patience:g} s: {self._blocked()}"
                 )
             for error in self.errors:
                 print(f"{self.name} caught {error!r}", file=sys.stderr)
 
-    def _ask_to_stop(self) -> None:
-        if self._loop is None:
-            self._stopping.set()
-        else:
-            self.call_soon(self._stopping.set)
+    def _blocked(self) -> str:
+        return (
+            "a handler blocks its loop. The port closes when that handler returns, "
+            "or with the kernel; let it `await`, or use `in_process()` and `kill()`"
+        )
 
     def call_soon(self, callback: Callable[..., object], *args: Any) -> None:
         """Run ``callback(*args)`` on the server's loop, from any thread."""
-        loop = self._loop
-        try:
-            if loop is not None:
-                loop.call_soon_threadsafe(callback, *args)
-        except RuntimeError:  # the loop has just closed
-            pass
+        if self._life is not None:
+            self._life.call_soon(callback, *args)
 
-    async def _run(self, started: _Started) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._loop.set_exception_handler(self._keep_loop_error)
+    async def _run(self, life: _Life) -> None:
+        life.begin()
+        asyncio.get_running_loop().set_exception_handler(self._keep_loop_error)
         try:
-            started.port = await self.open(self.host, self._wanted_port)
-            started.ready.set()
-            await self._stopping.wait()
+            life.port = await self.open(self.host, self._wanted_port)
+            life.ready.set()
+            await asyncio.Event().wait()  # until end() cancels this task
         except BaseException as error:
-            started.error = error
+            life.error = error
         finally:
+            await self._close_whatever_happens()
+            life.ready.set()
+
+    async def _close_whatever_happens(self) -> None:
+        try:
             await self.close()
-            self._loop = None
-            started.ready.set()
+        except Exception as error:
+            self.keep_error(error)
 
     def keep_error(self, error: BaseException) -> None:
         """Keep what a handler raised, to be shown on the card and at stop."""
@@ -264,13 +273,36 @@ class Server(Startable):
         return card
 
 
-class _Started:
-    """What the server's thread tells the one that waits for it."""
+class _Life:
+    """From one start to its end: what a server's thread and its owner share."""
 
     def __init__(self) -> None:
         self.ready = threading.Event()
         self.port = 0
         self.error: BaseException | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task | None = None
+        self._ended = False
+
+    def begin(self) -> None:
+        """On the server's thread, first of all."""
+        self._task = asyncio.current_task()
+        self._loop = asyncio.get_running_loop()
+        if self._ended:  # by an interrupt, before the loop was there to hear of it
+            self._task.cancel()
+
+    def end(self) -> None:
+        """From any thread: cancel what goes on, be it open() or serving."""
+        self._ended = True
+        self.call_soon(lambda: self._task.cancel())
+
+    def call_soon(self, callback: Callable[..., object], *args: Any) -> None:
+        if self._loop is None:
+            return
+        try:
+            self._loop.call_soon_threadsafe(callback, *args)
+        except RuntimeError:  # the loop has closed
+            pass
 
 
 class HTTPServer(Server):
@@ -322,7 +354,8 @@ class HTTPServer(Server):
 
     @property
     def requests(self) -> int:
-        served = self._runner and self._runner.server
+        runner = self._runner  # read once: close() may run meanwhile
+        served = runner and runner.server
         return served.requests_count if served else self._requests
 
 
@@ -339,9 +372,12 @@ def _error_logger(server: Server) -> logging.Logger:
     return logger
 
 
-def _refuse_all_but_loopback(host: str) -> None:
+def _loopback(host: str) -> str:
+    """The address itself; ``localhost`` may be two, with a port each."""
+    if host == "localhost":
+        return "127.0.0.1"
     try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        loopback = ipaddress.ip_address(host).is_loopback
     except ValueError:
         loopback = False
     if not loopback:
@@ -349,6 +385,7 @@ def _refuse_all_but_loopback(host: str) -> None:
             f"{host!r} is not a loopback address: the workbook's servers are for this "
             "machine only, so use 127.0.0.1 or ::1"
         )
+    return host
 
 
 # -- what runs in this kernel ------------------------------------------------------
@@ -358,24 +395,25 @@ _registry: set[Startable] = set()
 
 def running() -> list[Startable]:
     """All servers, links and engines that run in this kernel now, by name."""
-    return sorted(_registry, key=lambda server: server.name)
+    alive = [server for server in _registry.copy() if server.running]
+    return sorted(alive, key=lambda server: server.name)
 
 
 def stop_all() -> None:
     """Stop all that runs in this kernel."""
-    _stop(running())
+    _stop(_registry.copy())
 
 
-def _stop(servers: list[Startable]) -> None:
+def _stop(servers: Iterable[Startable]) -> None:
     for server in servers:
         try:
             server.stop()
-        except RuntimeError as error:  # one that will not stop must not keep others
+        except Exception as error:  # one that will not stop must not keep others
             print(error, file=sys.stderr)
 
 
 def _stop_servers_of(cell: str) -> None:
-    _stop([server for server in running() if server._cell == cell])
+    _stop([server for server in _registry.copy() if server._cell == cell])
 
 
 atexit.register(stop_all)

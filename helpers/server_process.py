@@ -8,6 +8,7 @@ for each question; the child answers each by one line of JSON on stdout.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import subprocess
@@ -56,33 +57,27 @@ class ServerProcess(Startable):
 
     @property
     def requests(self) -> int:
-        if self.running:
-            try:
-                self._requests = self._ask("requests")["requests"]
-            except (OSError, ValueError):
-                pass  # it died between the two lines
-        return self._requests
+        with self._lock:
+            if self.running:
+                # It may die between the two lines.
+                with contextlib.suppress(OSError, ValueError):
+                    self._requests = self._ask("requests")["requests"]
+            return self._requests
 
     def start(self) -> Self:
-        """Start the child; returns once it serves, or raises what it says."""
+        """Start the child; returns once it serves.
+
+        Raises RuntimeError with the child's own words when it can not.
+        """
         with self._lock:
             if self.running:
                 return self
             self._reap()
-            self._process = child.spawn(
-                [sys.executable, "-m", "helpers.server_process"],
-                ends_with_stdin=True,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=os.environ | {"PYTHONPATH": _import_path()},
-            )
-            server, args, kwargs = self._recipe
-            kwargs = kwargs | {"port": self._wanted_port}
-            recipe = cloudpickle.dumps((server, args, kwargs))
             try:
-                answer = self._ask(base64.b64encode(recipe).decode())
-            except (OSError, ValueError):
-                answer = {"error": "its process ended before it served"}
+                answer = self._start_child()
+            except BaseException:  # a kernel interrupt, or what can not be pickled
+                self._reap()
+                raise
             if "error" in answer:
                 self._reap()
                 raise RuntimeError(f"{self.name} did not start: {answer['error']}")
@@ -90,11 +85,17 @@ class ServerProcess(Startable):
             self._remember(answer["port"])
         return self
 
-    def stop(self) -> None:
-        """End the child in good order. Idempotent."""
+    def stop(self, *, patience: float = 3.0) -> None:
+        """End the child in good order; by force after ``patience`` seconds. Idempotent.
+
+        The requests under way are not waited for.
+        """
         with self._lock:
             if self.running:
                 self._requests = self.requests
+                self._hang_up()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(patience)
             self._forget()
             self._reap()
 
@@ -106,18 +107,40 @@ class ServerProcess(Startable):
             self._forget()
             self._reap()
 
+    def _start_child(self) -> dict[str, Any]:
+        server, args, kwargs = self._recipe
+        kwargs = kwargs | {"port": self._wanted_port}
+        recipe = cloudpickle.dumps((server, args, kwargs))
+        self._process = child.spawn(
+            [sys.executable, "-m", "helpers.server_process"],
+            ends_with_stdin=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": _import_path()},
+        )
+        try:
+            return self._ask(base64.b64encode(recipe).decode())
+        except (OSError, ValueError):
+            return {"error": "its process ended before it served"}
+
     def _ask(self, line: str) -> dict[str, Any]:
         with self._lock:
             self._process.stdin.write(line.encode() + b"\n")
             self._process.stdin.flush()
             return json.loads(self._process.stdout.readline())
 
+    def _hang_up(self) -> None:
+        """Close the child's stdin, which tells it to stop."""
+        with contextlib.suppress(OSError):  # it is dead, with a line unread
+            self._process.stdin.close()
+
     def _reap(self) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            child.end(process)
-            process.stdin.close()
-            process.stdout.close()
+        if self._process is None:
+            return
+        self._hang_up()
+        child.end(self._process)
+        self._process.stdout.close()
+        self._process = None
 
 
 def _import_path() -> str:
