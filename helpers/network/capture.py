@@ -8,15 +8,15 @@ a bound; past it the capture says how much it dropped.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
 __all__ = ["Capture", "Connection", "Crossing", "Direction", "Event"]
 
-# Enough for every experiment of the week, and small beside Binder's 2 GB.
-KEPT_BYTES = 8 * 1024 * 1024
+# More than anybody reads, and small beside Binder's 2 GB even for dozens of links.
+KEPT_BYTES = 2 * 1024 * 1024
 # A record without payload costs about 200 bytes, so this bounds it by 20 MB.
 KEPT_RECORDS = 100_000
 
@@ -31,6 +31,7 @@ class Event(StrEnum):
 
     OPEN = "open"  # the client connected (TCP), or its first datagram came (UDP)
     DATA = "data"
+    STALL = "stall"  # nothing moves any more, as was asked of the link
     END = "end"  # this side sends no more (FIN)
     RESET = "reset"  # one end broke the connection (RST)
     CUT = "cut"  # the link broke it
@@ -85,6 +86,9 @@ class Capture:
         self.transport = transport
         self.keep_bytes = keep_bytes
         self.keep_records = keep_records
+        # A link sends first and records then. Who reads a capture calls this before,
+        # so that a client with its answer in hand finds it recorded.
+        self.settle: Callable[[], object] = _nothing_to_wait_for
         self._lock = threading.Lock()
         self.clear()
 
@@ -113,7 +117,7 @@ class Capture:
             self._count(crossing)
             if len(self._crossings) >= self.keep_records:
                 self.dropped_records += 1
-                self.dropped_bytes += crossing.size
+                self.dropped_bytes += 0 if crossing.lost else crossing.size
                 return
             data = crossing.data
             if data and not self.room_for(len(data)):
@@ -146,18 +150,22 @@ class Capture:
 
     # -- read by everybody else -----------------------------------------------------
 
+    def _accounts(self) -> list[Connection]:
+        self.settle()
+        return list(self.log.values())
+
     @property
     def connections(self) -> int:
-        return len(self.log)
+        return len(self._accounts())
 
     @property
     def bytes_to_server(self) -> int:
         """Payload bytes that arrived at the server; lost ones do not count."""
-        return sum(c.bytes_to_server for c in list(self.log.values()))
+        return sum(c.bytes_to_server for c in self._accounts())
 
     @property
     def bytes_to_client(self) -> int:
-        return sum(c.bytes_to_client for c in list(self.log.values()))
+        return sum(c.bytes_to_client for c in self._accounts())
 
     @property
     def round_trips(self) -> int:
@@ -166,7 +174,15 @@ class Capture:
         One for each TCP handshake, and one each time an answer follows something
         that the client sent. What is pipelined shares one.
         """
-        return sum(c.round_trips for c in list(self.log.values()))
+        return sum(c.round_trips for c in self._accounts())
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the first thing that was sent to the last that arrived."""
+        kept = [crossing for crossing in self if not crossing.lost]
+        if not kept:
+            return 0.0
+        return max(crossing.arrived for crossing in kept) - kept[0].sent
 
     @property
     def complete(self) -> bool:
@@ -175,6 +191,7 @@ class Capture:
 
     def __iter__(self) -> Iterator[Crossing]:
         """The kept crossings, by when they were sent; the lost part of a chunk last."""
+        self.settle()
         with self._lock:
             kept = list(self._crossings)
         return iter(sorted(kept, key=lambda crossing: (crossing.sent, crossing.lost)))
@@ -193,3 +210,7 @@ class Capture:
         if not self.complete:
             text += f"; no room for {self.dropped_bytes} of the bytes"
         return text + ">"
+
+
+def _nothing_to_wait_for() -> None:
+    """For a capture that no link writes."""

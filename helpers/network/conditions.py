@@ -7,11 +7,12 @@ with the same traffic meets the same faults.
 from __future__ import annotations
 
 import math
+import numbers
 import random
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["CutSchedule", "Lane", "Setting", "chance", "duration", "rate"]
+__all__ = ["CutSchedule", "Lane", "Setting", "chance", "duration", "quantity", "rate"]
 
 
 class Setting:
@@ -39,23 +40,37 @@ class Setting:
 
 def duration(name: str, value: float) -> float:
     """Seconds, zero or more."""
-    if not value >= 0:
+    if not (_is_number(value) and value >= 0):
         raise ValueError(f"{name} is in seconds, zero or more; not {value!r}")
     return float(value)
 
 
 def rate(name: str, value: float | None) -> float | None:
     """A number above zero, or None for 'no such limit'."""
-    if value is not None and not value > 0:
+    if value is not None and not (_is_number(value) and value > 0):
         raise ValueError(f"{name} is above zero, or None for no limit; not {value!r}")
     return value
 
 
+def quantity(name: str, value: float | None) -> int | None:
+    """A number of bytes, one or more, or None for 'never'."""
+    if value is None or value == math.inf:
+        return None
+    if not (_is_number(value) and value >= 1):
+        raise ValueError(f"{name} is in bytes, 1 or more, or None; not {value!r}")
+    return int(value)  # 1e6 is a handy way to write a million
+
+
 def chance(name: str, value: float) -> float:
     """A probability."""
-    if not 0 <= value <= 1:
+    if not (_is_number(value) and 0 <= value <= 1):
         raise ValueError(f"{name} is a probability from 0 to 1; not {value!r}")
     return float(value)
+
+
+def _is_number(value: object) -> bool:
+    """A real number, of numpy too; True is one to Python, and is not to us."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 class Lane:

@@ -18,7 +18,7 @@ from typing import Self
 
 from helpers.network.capture import Capture, Crossing, Direction, Event
 from helpers.network.conditions import Lane, Setting, chance, duration, rate
-from helpers.network.pair import Target, address_of
+from helpers.network.endpoint import Target, address_of, family_of
 from helpers.network.reactor import READ, Reactor, clock
 from helpers.server import Startable
 
@@ -102,7 +102,6 @@ class DatagramLink(Startable):
                 self._socket.close()
                 raise
             self._socket.setblocking(False)
-            self._family = family
             self._clients: OrderedDict[tuple, _Client] = OrderedDict()
             self._lanes = {way: Lane() for way in Direction}
             self._chances = {
@@ -111,7 +110,9 @@ class DatagramLink(Startable):
             self._under_way = self._seen = self._numbers = 0
             self.started_at = clock()
             self.capture.clear()
+            self.errors.clear()
             self._reactor = Reactor(f"link {self.name}", self.errors.append)
+            self.capture.settle = self._reactor.settle
             self._reactor.call_soon(
                 lambda: self._reactor.listen(self._socket, READ, self._from_clients)
             )
@@ -156,11 +157,12 @@ class DatagramLink(Startable):
         client = self._clients.get(address)
         if client is None:
             if len(self._clients) >= MAX_CLIENTS:
+                # the one that has been silent for longest
                 _, oldest = self._clients.popitem(last=False)
                 self._reactor.listen(oldest.socket, 0, self._from_clients)
                 oldest.socket.close()
             self._numbers += 1
-            client = _Client(self._numbers, address, self._family)
+            client = _Client(self._numbers, address, family_of(self.target))
             self._clients[address] = client
             self._reactor.listen(
                 client.socket, READ, functools.partial(self._from_server, client)

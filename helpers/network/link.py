@@ -18,12 +18,20 @@ import math
 import socket
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Self
 
 from helpers.network.capture import Capture, Direction
-from helpers.network.conditions import CutSchedule, Lane, Setting, duration, rate
-from helpers.network.pair import CHUNK, PACED_CHUNK, Pair, Target, address_of, reset
+from helpers.network.conditions import (
+    CutSchedule,
+    Lane,
+    Setting,
+    duration,
+    quantity,
+    rate,
+)
+from helpers.network.endpoint import Target, address_of, family_of, reset
+from helpers.network.pair import CHUNK, PACED_CHUNK, Pair
 from helpers.network.reactor import READ, Reactor, clock
 from helpers.server import BACKLOG, Startable
 
@@ -46,13 +54,14 @@ class Link(Startable):
 
     All but ``cut_every``, ``stall_after`` and ``seed`` may be set while it runs:
     ``link.latency = 0.2``. Half-close, reset and backpressure pass through. The
-    server may restart elsewhere: its address is asked for at each connection.
+    server may restart elsewhere: its address is asked for at each connection. A
+    link that starts again meets the same faults again.
     """
 
     latency = Setting(0.0, duration)
     jitter = Setting(0.0, duration)
     bandwidth = Setting(None, rate)
-    cut_after = Setting(None, rate)
+    cut_after = Setting(None, quantity)
     cut_after_seconds = Setting(None, rate)
 
     def __init__(
@@ -76,12 +85,12 @@ class Link(Startable):
         if not isinstance(target, Startable):
             address_of(target)  # raises for what it does not know
         self.target = target
+        self.family = family_of(target)
         self.seed = seed
-        self.stalls = 0
         self._cut_every = rate("cut_every", cut_every)
-        self._stall_after = rate("stall_after", stall_after)
+        self._stall_after = quantity("stall_after", stall_after)
         self._stall = duration("stall", stall)
-        self.cuts = CutSchedule(cut_every, seed)
+        self._begin_anew()
         self.latency = latency
         self.jitter = jitter
         self.bandwidth = bandwidth
@@ -89,12 +98,18 @@ class Link(Startable):
         self.cut_after_seconds = cut_after_seconds
         self.capture = Capture("tcp")
         self.errors: deque[BaseException] = deque(maxlen=20)
-        self.lanes = {direction: Lane() for direction in Direction}
         self.pairs: set[Pair] = set()
-        self._opened = 0
         self._lock = threading.RLock()
         self.buffer = memoryview(bytearray(CHUNK))
         self.paced_buffer = self.buffer[:PACED_CHUNK]
+
+    def _begin_anew(self) -> None:
+        """What each start begins with: the same faults from the same seed."""
+        self._opened = 0
+        self.stalls = 0
+        self._stall_at = self._stall_after
+        self.cuts = CutSchedule(self._cut_every, self.seed)
+        self.lanes = {direction: Lane() for direction in Direction}
 
     def start(self) -> Self:
         """Listen. Idempotent."""
@@ -112,8 +127,12 @@ class Link(Startable):
             self._listener.listen(BACKLOG)
             self._listener.setblocking(False)
             self.started_at = clock()
+            self._begin_anew()
+            self.settings_changed()
+            self.errors.clear()
             self.capture.clear()
             self.reactor = Reactor(f"link {self.name}", self.errors.append)
+            self.capture.settle = self.reactor.settle
             self.reactor.call_soon(
                 lambda: self.reactor.listen(self._listener, READ, self._accept)
             )
@@ -135,17 +154,31 @@ class Link(Startable):
         return self._opened
 
     def cut(self) -> None:
-        """Break all connections that are open now."""
-        self.reactor.call_soon(lambda: [pair.cut() for pair in list(self.pairs)])
+        """Break all connections that are open now.
+
+        Raises RuntimeError when the link does not run.
+        """
+        self._do(lambda: [pair.cut() for pair in list(self.pairs)])
 
     @contextlib.contextmanager
     def stalled(self) -> Iterator[None]:
-        """Nothing moves in here, yet the connections stay: a line fallen silent."""
-        self.reactor.call_soon(self._begin_stall)
+        """Nothing moves in here, yet the connections stay: a line fallen silent.
+
+        Raises RuntimeError when the link does not run.
+        """
+        self._do(self._begin_stall)
+        reactor = self.reactor
         try:
             yield
         finally:
-            self.reactor.call_soon(self._end_stall)
+            reactor.call_soon(self._end_stall)
+
+    def _do(self, callback: Callable[[], object]) -> None:
+        """Run it on the reactor's thread, and return when it is done."""
+        if not self.running:
+            raise RuntimeError(f"{self.name} does not run: start it, or use `with`")
+        self.reactor.call_soon(callback)
+        self.reactor.settle()
 
     def _card(self) -> dict[str, str]:
         card = super()._card()
@@ -168,8 +201,14 @@ class Link(Startable):
             if len(self.pairs) >= MAX_CONNECTIONS:
                 reset(client)
                 continue
+            try:
+                pair = Pair(self, client, self._opened + 1)
+            except OSError as error:  # no descriptor for its other half
+                self.errors.append(error)
+                reset(client)
+                return
             self._opened += 1
-            self.pairs.add(Pair(self, client, self._opened))
+            self.pairs.add(pair)
 
     def _rest_from_accepting(self) -> None:
         """Out of descriptors: a selector would report the listener for ever."""
@@ -188,7 +227,7 @@ class Link(Startable):
     def settings_changed(self) -> None:
         """Whether this link adds nothing at all decides which way bytes take."""
         settings = self.latency, self.jitter, self.bandwidth, self.cut_after
-        faults = self._cut_every, self._stall_after, self.stalls
+        faults = self._cut_every, self._stall_at, self.stalls
         self.transparent = not any((*settings, *faults))
 
     def _begin_stall(self) -> None:
@@ -202,9 +241,17 @@ class Link(Startable):
             for pair in list(self.pairs):
                 pair.wake_up()
 
-    def stall_when_due(self) -> None:
-        if self._stall_after is not None and self.cuts.crossed >= self._stall_after:
-            self._stall_after = None
-            self._begin_stall()
-            if self._stall != math.inf:
-                self.reactor.call_at(clock() + self._stall, self._end_stall)
+    def until_stall(self) -> int | None:
+        """How many bytes still cross before the planned stall; None: no such plan."""
+        return None if self._stall_at is None else self._stall_at - self.cuts.crossed
+
+    def stall_is_due(self) -> bool:
+        """True once: for the flow whose byte was the last before the stall."""
+        due = self.until_stall() == 0
+        if due:
+            self._stall_at = None
+        return due
+
+    def stall_as_planned(self) -> None:
+        self._begin_stall()
+        self.reactor.call_at(clock() + self._stall, self._end_stall)

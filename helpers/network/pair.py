@@ -9,53 +9,23 @@ import contextlib
 import errno
 import random
 import socket
-import struct
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from helpers.network.capture import Crossing, Direction, Event
+from helpers.network.endpoint import address_of, reset, unsent
 from helpers.network.reactor import READ, WRITE, clock
-from helpers.server import Startable
 
 if TYPE_CHECKING:
     from helpers.network.link import Link
 
-__all__ = ["CHUNK", "PACED_CHUNK", "Pair", "Target", "address_of", "reset"]
-
-Target = Startable | str | tuple[str, int]
+__all__ = ["CHUNK", "PACED_CHUNK", "Pair"]
 
 CHUNK = 256 * 1024  # as asyncio reads (selector_events.py, max_size)
 PACED_CHUNK = 4 * 1024  # with a bandwidth, so that bytes trickle and do not lump
 IN_FLIGHT = 4 * 1024 * 1024  # what a line with delay may hold in each direction
-RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close() sends RST
-
-
-def address_of(target: Target) -> tuple[str, int]:
-    """Host and port of a running server, an http URL, or a (host, port) pair.
-
-    Raises ConnectionRefusedError when a server does not run, ValueError for
-    anything else.
-    """
-    if isinstance(target, Startable):
-        if not target.running:
-            raise ConnectionRefusedError(f"{target.name} does not run")
-        return target.host, target.port
-    if isinstance(target, str):
-        parts = urlsplit(target)
-        if parts.hostname and parts.port:
-            return parts.hostname, parts.port
-    elif isinstance(target, tuple) and len(target) == 2:
-        return target
-    raise ValueError(
-        f"a link leads to a server, 'http://host:port' or (host, port); not {target!r}"
-    )
-
-
-def reset(sock: socket.socket) -> None:
-    """Close so that the other end gets a reset (RST), not an end (FIN)."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-    sock.close()
+CUT_PATIENCE = 1.0  # seconds in which a slow reader gets what crossed before a cut
 
 
 class Pair:
@@ -69,7 +39,7 @@ class Pair:
         self.connected = self.over = False
         self.crossed = 0
         self.client = client
-        self.server = socket.socket(client.family, socket.SOCK_STREAM)
+        self.server = socket.socket(link.family, socket.SOCK_STREAM)
         for sock in (self.client, self.server):
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -105,6 +75,8 @@ class Pair:
             self.finish_connect()
 
     def finish_connect(self) -> None:
+        if self.over:
+            return
         self.reactor.listen(self.server, 0, self.finish_connect)
         if self.server.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             self.refuse()
@@ -131,6 +103,21 @@ class Pair:
             flow.lose_all()
         self.record(self.down, Event.CUT, now, now)
         self.end(abruptly=True)
+
+    def cut_when_all_arrived(self, give_up: float) -> None:
+        """A planned cut comes behind the bytes that crossed before it.
+
+        They may still wait in our buffers for a slow reader, where a reset would
+        lose them.
+        """
+        if self.over:
+            return
+        waits = any(unsent(sock) for sock in (self.client, self.server))
+        if waits and clock() < give_up:
+            again = partial(self.cut_when_all_arrived, give_up)
+            self.reactor.call_at(clock() + 0.001, again)
+        else:
+            self.cut()
 
     def end(self, *, abruptly: bool = False) -> None:
         if self.over:
@@ -187,7 +174,6 @@ class Pair:
         if cut_at_random is not None:
             left = cut_at_random
         self.crossed += left
-        link.stall_when_due()
         return left if cut_here or cut_at_random is not None else None
 
 
@@ -244,7 +230,7 @@ class Flow:
             self.pair.watch()
         else:
             buffer = link.buffer if link.bandwidth is None else link.paced_buffer
-            if size := self.receive(buffer):
+            if size := self.receive(buffer[: link.until_stall()]):
                 self.hold(buffer, size, self.pair.before_cut(size))
                 self.deliver()
 
@@ -260,6 +246,7 @@ class Flow:
         except BlockingIOError:
             pass
         except OSError:
+            self.pair.record(self, Event.DATA, clock(), None, b"", size)
             self.sink_broke()
             return
         now = clock()
@@ -296,11 +283,13 @@ class Flow:
     def hold(self, buffer: memoryview, size: int, crossing: int | None) -> None:
         """Queue what was read until it is due, up to where a cut falls in it."""
         now = max(clock(), self.not_before)
+        data = bytes(buffer[: size if crossing is None else crossing])
+        if data:
+            self.push(Event.DATA, now, data=data)
+        if self.link.stall_is_due():
+            self.push(Event.STALL, now)
         if crossing is None:
-            self.push(Event.DATA, now, data=bytes(buffer[:size]))
             return
-        if crossing:
-            self.push(Event.DATA, now, data=bytes(buffer[:crossing]))
         self.ended = True
         rest = size - crossing
         if rest:
@@ -355,9 +344,12 @@ class Flow:
             return self.send(item)
         self.queue.popleft()
         if item.event is Event.CUT:
-            self.pair.cut()
+            self.pair.cut_when_all_arrived(clock() + CUT_PATIENCE)
             return False
         self.pair.record(self, item.event, item.sent, clock())
+        if item.event is Event.STALL:
+            self.link.stall_as_planned()
+            return False
         if item.event is Event.RESET:
             self.back.lose_all()
             self.pair.end(abruptly=True)
@@ -397,14 +389,29 @@ class Flow:
     def sink_broke(self) -> None:
         """Who should receive is gone: the reset travels back to who sends."""
         self.lose_all()
-        self.ended = self.back.ended = True
+        self.ended = True
+        self.back.read_last_words()
+        self.back.ended = True
         self.back.push(Event.RESET, clock())
         self.back.deliver()
+
+    def read_last_words(self) -> None:
+        """A server may answer and then reset: the answer arrived, and is readable."""
+        buffer = self.link.buffer
+        with contextlib.suppress(OSError):
+            while not self.ended and (
+                size := self.source.recv_into(buffer[: self.link.until_stall()])
+            ):
+                self.hold(buffer, size, self.pair.before_cut(size))
 
     def lose_all(self) -> None:
         """What is under way arrives nowhere."""
         for item in self.queue:
-            left = len(item.data) - item.offset
+            gone, left = item.data[: item.offset], len(item.data) - item.offset
+            if gone:
+                self.pair.record(
+                    self, Event.DATA, item.sent, clock(), gone, item.offset
+                )
             if left:
                 self.pair.record(self, Event.DATA, item.sent, None, b"", left)
         self.queue.clear()

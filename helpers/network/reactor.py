@@ -21,6 +21,7 @@ __all__ = ["READ", "WRITE", "Reactor", "clock"]
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 clock = time.perf_counter
+LONGEST_WAIT = 3600.0  # seconds; a selector does not take infinity
 
 Callback = Callable[[], object]
 
@@ -37,7 +38,8 @@ class Reactor:
         self._ties = itertools.count()  # so that the heap never compares callbacks
         self._calls: deque[Callback] = deque()
         self._wake_up, self._woken = socket.socketpair()
-        self._woken.setblocking(False)
+        for sock in (self._wake_up, self._woken):
+            sock.setblocking(False)
         self._on_error = on_error
         self._going = True
         self.listen(self._woken, READ, self._run_calls)
@@ -51,8 +53,20 @@ class Reactor:
         self._calls.append(callback)
         try:
             self._wake_up.send(b"!")
-        except OSError:  # stopped meanwhile
+        except OSError:  # stopped meanwhile, or so many calls that it wakes anyway
             pass
+
+    def settle(self) -> None:
+        """Return when every callback that runs or waits now is done.
+
+        No-op on the reactor's own thread, and once it is stopped.
+        """
+        if self._thread is threading.current_thread():
+            return
+        done = threading.Event()
+        self.call_soon(done.set)
+        while self._thread.is_alive() and not done.wait(0.05):
+            pass  # stopped between the two, it never calls
 
     def stop(self) -> None:
         """End the thread, after the callbacks that are due. Idempotent."""
@@ -98,7 +112,7 @@ class Reactor:
         left = self._timers[0][0] - clock()
         if left >= 0.001:
             # The selector rounds up to milliseconds; we had rather be early.
-            return self._selector.select(left - 0.001)
+            return self._selector.select(min(left - 0.001, LONGEST_WAIT))
         ready = self._selector.select(0)
         if not ready and left > 0:
             time.sleep(left)

@@ -1,0 +1,46 @@
+"""The curl command line that sends a captured request once more."""
+
+from __future__ import annotations
+
+import shlex
+
+import h11
+
+__all__ = ["curl_line"]
+
+# What curl sends by itself, and what only makes the line longer.
+CURL_KNOWS = {"host", "accept", "accept-encoding", "connection", "user-agent"}
+CURL_KNOWS |= {"content-length", "transfer-encoding"}
+
+
+def curl_line(head: h11.Request, body: bytes, url: str) -> str:
+    """The command line that sends the same request."""
+    method, target = head.method.decode(), head.target.decode("latin-1")
+    parts = ["curl", "-i"]
+    if method == "HEAD":
+        parts = ["curl", "-I"]
+    elif method != ("POST" if body else "GET"):
+        parts += ["-X", method]
+    if set(target) & set("[]{}"):
+        parts += ["--globoff"]
+    if "/." in target:
+        parts += ["--path-as-is"]
+    for name, value in head.headers:
+        if name.decode("latin-1") not in CURL_KNOWS:
+            parts += ["-H", _curl_header(name.decode("latin-1"), value)]
+    if body and b"content-type" not in dict(head.headers):
+        parts += ["-H", "content-type:"]  # else curl adds one
+    if body:
+        parts += _curl_body(body)
+    return shlex.join([*parts, url + target])
+
+
+def _curl_header(name: str, value: bytes) -> str:
+    """A header without value is written with a semicolon, as ``name:`` removes it."""
+    return f"{name}: {value.decode('latin-1')}" if value else f"{name};"
+
+
+def _curl_body(body: bytes) -> list[str]:
+    if len(body) <= 200 and body.isascii() and body.decode().isprintable():
+        return ["--data-raw", body.decode()]
+    return ["--data-binary", "@FILE"]
