@@ -25,6 +25,8 @@ from IPython.display import display
 from jupyterquiz.dynamic.loader import load_questions_script
 from jupyterquiz.dynamic.renderer import build_script, build_styles, render_div
 
+from helpers.lesson.content import content
+
 __all__ = ["Question", "quiz"]
 
 # Colours of the page's theme, so that light and dark both read well; beside them
@@ -112,13 +114,17 @@ class Question:
         return "\n".join([self.text, *(f"   - {answer}" for answer in self.answers)])
 
 
-def quiz(questions: list[Question]) -> None:
+def quiz(questions: list[Question] | str) -> None:
     """Show the questions; a click or key on an answer shows its feedback.
+
+    A notebook's number ("01") stands for the questions in its content.
 
     Where no script runs, as on GitHub, the questions stand as plain text.
 
     Raises ValueError when there is no question.
     """
+    if isinstance(questions, str):
+        questions = [Question(**each) for each in content(questions)["quiz"]]
     if not questions:
         raise ValueError("a quiz needs a question: quiz([Question(...)])")
     if get_ipython() is None:

@@ -1,11 +1,7 @@
-"""Load on a server, what it showed, and what theory expects.
+"""Load on a server, what it showed, and what theory expects. No notebook needed."""
 
-Nothing here needs a notebook:
+from helpers.measure.load import closed_loop, open_loop
+from helpers.measure.result import Result
+from helpers.measure.stopwatch import timed
 
-    units.py      seconds and bytes as a person reads them
-    result.py     Result: latencies, errors, throughput, percentiles
-    load.py       closed_loop and open_loop
-    progress.py   how far a run of load is
-    stopwatch.py  timed: how long one thing took
-    models.py     what theory expects of an upload over a line that breaks
-"""
+__all__ = ["Result", "closed_loop", "open_loop", "timed"]

@@ -2,8 +2,8 @@
 
 >>> seconds(0.0123)
 '12.3 ms'
->>> size(20_971_520)
-'20 MiB'
+>>> size(20_000_000)
+'20 MB'
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ TIMES = [
     (1e-6, 1e-6, "µs"),
     (0, 1e-9, "ns"),
 ]
-# IEC 80000-13: a KiB is 1,024 bytes, a kB is 1,000.
+# Decimal, as networks count and as the lessons do: a kB is 1,000 bytes.
 SIZES = [
-    (2**40, 2**40, "TiB"),
-    (2**30, 2**30, "GiB"),
-    (2**20, 2**20, "MiB"),
-    (2**10, 2**10, "KiB"),
+    (10**12, 10**12, "TB"),
+    (10**9, 10**9, "GB"),
+    (10**6, 10**6, "MB"),
+    (10**3, 10**3, "kB"),
     (0, 1, "B"),
 ]
 
@@ -42,7 +42,7 @@ def seconds(value: float) -> str:
 
 
 def size(value: float) -> str:
-    """A number of bytes, for example ``20 MiB``; ``n/a`` for nan."""
+    """A number of bytes, for example ``20 MB``; ``n/a`` for nan."""
     return _scaled(value, SIZES)
 
 

@@ -13,8 +13,14 @@ CURL_KNOWS = {"host", "accept", "accept-encoding", "connection", "user-agent"}
 CURL_KNOWS |= {"content-length", "transfer-encoding"}
 
 
-def curl_line(head: h11.Request, body: bytes, url: str) -> str:
-    """The command line that sends the same request."""
+def curl_line(head: h11.Request, body: bytes, url: str | None) -> str:
+    """The command line that sends the same request to ``url``.
+
+    Without a ``url``, to the Host that the request names (RFC 9112, section 3.2).
+    """
+    if url is None:
+        host = dict(head.headers).get(b"host", b"") or b"SERVER"
+        url = "http://" + host.decode("latin-1")
     method, target = head.method.decode(), head.target.decode("latin-1")
     parts = ["curl", "-i"]
     if method == "HEAD":

@@ -18,7 +18,7 @@ LONGEST_HEAD = 1024 * 1024
 PIECE = 64 * 1024
 
 
-def decode_http(streams: dict[Direction, Stream], url: str) -> Iterator[Message]:
+def decode_http(streams: dict[Direction, Stream], url: str | None) -> Iterator[Message]:
     up, down = streams[Direction.TO_SERVER], streams[Direction.TO_CLIENT]
     requests = list(_http_requests(up, url))
     yield from requests
@@ -26,7 +26,7 @@ def decode_http(streams: dict[Direction, Stream], url: str) -> Iterator[Message]
     yield from _http_responses(down, asked)
 
 
-def _http_requests(stream: Stream, url: str) -> Iterator[Message]:
+def _http_requests(stream: Stream, url: str | None) -> Iterator[Message]:
     reader = _Reader(stream, h11.SERVER)
     told, upgrade = False, None
     while reader.more():
