@@ -129,7 +129,7 @@ class Venv:
             run_step(
                 f"{what} with pip",
                 [str(self.python), "-m", "pip", "install", "--quiet", *files],
-                cure="Set-up downloads about 150 MB: is this machine online?",
+                cure="Set-up needs the network: is this machine online?",
             )
 
     def put_root_on_path(self) -> None:
@@ -141,9 +141,14 @@ class Venv:
         (packages / "workbook.pth").write_text(f"{ROOT}\n", encoding=encoding)
 
     def trust_notebooks(self) -> None:
-        """Or JupyterLab hides the stored drawings until their cells are run."""
+        """Or JupyterLab hides the stored drawings until their cells are run.
+
+        One that can not be read is no reason to fail: JupyterLab says so better.
+        """
         notebooks = map(str, sorted(ROOT.glob("notebooks/*.ipynb")))
-        run_step("signing notebooks", [str(self.scripts / "jupyter-trust"), *notebooks])
+        sign = [str(self.scripts / "jupyter-trust"), *notebooks]
+        if len(sign) > 1:
+            subprocess.run(sign, stdin=subprocess.DEVNULL, capture_output=True)
 
     def try_it(self) -> None:
         """Also has matplotlib list the fonts now, not before the first figure."""
@@ -198,17 +203,21 @@ def run_step(title: str, argv: list[str], *, cure: str = "") -> None:
         with subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output
         ) as process:
-            while process.poll() is None:
-                show_progress(title, began)
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(timeout=0.2)
+            try:
+                while process.poll() is None:
+                    show_progress(title, began)
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        process.wait(timeout=0.2)
+            except (KeyboardInterrupt, SystemExit):
+                process.terminate()
+                raise
         show_progress(title, began, done=True)
         if process.returncode:
             output.seek(0)
             said = output.read().decode(errors="replace").strip()
             print(said, file=sys.stderr)
             last = said.splitlines()[-1].strip() if said else "it said nothing"
-            raise Failed(f"{title} failed: {last} {cure}".strip())
+            raise Failed(f"{title} failed: {last}. {cure}".strip())
 
 
 def show_progress(title: str, began: float, *, done: bool = False) -> None:

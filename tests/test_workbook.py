@@ -46,7 +46,8 @@ def steps(monkeypatch) -> list[str]:
             raise workbook.Failed(f"{title} failed: no wheel")
 
     monkeypatch.setattr(workbook, "run_step", note)
-    monkeypatch.setattr(workbook.Venv, "put_root_on_path", lambda self: None)
+    for direct in ["put_root_on_path", "trust_notebooks"]:
+        monkeypatch.setattr(workbook.Venv, direct, lambda self: None)
     fail.clear()
     return noted
 
@@ -65,8 +66,7 @@ def venv(tmp_path) -> workbook.Venv:
     return venv
 
 
-ALL_STEPS = ["making .venv", "installing uv", "installing 2 packages"]
-ALL_STEPS += ["signing notebooks", "trying it"]
+ALL_STEPS = ["making .venv", "installing uv", "installing 2 packages", "trying it"]
 
 # -- set-up ------------------------------------------------------------------------
 
@@ -180,7 +180,7 @@ def test_failing_step_says_its_last_line_and_the_cure(capfd):
     code = "import sys; print('much'); sys.exit('no route to host')"
     with pytest.raises(workbook.Failed) as caught:
         workbook.run_step("asking", [sys.executable, "-c", code], cure="Go online.")
-    assert str(caught.value) == "asking failed: no route to host Go online."
+    assert str(caught.value) == "asking failed: no route to host. Go online."
     assert "much" in capfd.readouterr().err
 
 
