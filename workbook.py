@@ -125,7 +125,7 @@ class Venv:
             uv = [str(self.scripts / "uv"), "pip", "install", "--compile-bytecode"]
             run_step(what, [*uv, "--python", str(self.python), *files])
         except Failed as error:
-            print(f"  {error}\n  Trying again with pip, which takes a minute.")
+            print(f"  {error}\n  Trying again with pip, which takes a minute or two.")
             run_step(
                 f"{what} with pip",
                 [str(self.python), "-m", "pip", "install", "--quiet", *files],
@@ -217,7 +217,7 @@ def run_step(title: str, argv: list[str], *, cure: str = "") -> None:
             said = output.read().decode(errors="replace").strip()
             print(said, file=sys.stderr)
             last = said.splitlines()[-1].strip() if said else "it said nothing"
-            raise Failed(f"{title} failed: {last}. {cure}".strip())
+            raise Failed(f"{title} failed: {last.rstrip('.')}. {cure}".strip())
 
 
 def show_progress(title: str, began: float, *, done: bool = False) -> None:
