@@ -1,0 +1,180 @@
+"""Lab checks: a learner's function is judged by what it does, not by how it looks.
+
+A lab names its requirements. Each is a function that puts the learner's function
+before a server, usually a hostile one, and raises :class:`Unmet` with a message for
+the misconception that it recognised:
+
+    LAB = Lab("lab1", "upload", ["url", "data", "client"], driver=call_upload)
+
+    @LAB.requirement("Every byte arrives", limit=10)
+    def delivers(trial: Trial) -> None:
+        with UploadServer() as server, Link(server) as link:
+            outcome = trial.call(link.make_url("/uploads"), b"...", link=link)
+            ...
+
+    LAB.check(upload)
+
+The function runs in a process of its own (check_process.py). What is judged is what
+crossed the wire and what the server has: never how long something took, beyond a
+limit that is generous.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import cloudpickle
+
+from helpers.lesson import ledger
+from helpers.lesson.check_process import CannotTravel
+from helpers.lesson.check_report import Report, Verdict
+from helpers.lesson.check_trial import (
+    Checking,
+    NotWritten,
+    Requirement,
+    Trial,
+    Unmet,
+)
+
+__all__ = ["Lab", "Trial", "Unmet"]
+
+
+class Lab:
+    """The requirements of one lab, in order.
+
+    ``name`` is its key in the ledger. ``function`` and ``parameters`` say what the
+    learner writes, an ``async def`` unless ``is_async=False``. ``driver(function,
+    *args)`` calls it in the child, and makes there what can not travel between
+    processes, such as a client. ``draw(capture)`` shows a run that failed.
+
+    The first requirement is the plain case. While it is not met, the others are not
+    tried: they would only say the same in other words.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        function: str,
+        parameters: Sequence[str],
+        *,
+        driver: Callable,
+        draw: Callable[[Any], Any] | None = None,
+        is_async: bool = True,
+    ) -> None:
+        self.name = name
+        self.function = function
+        self.parameters = list(parameters)
+        self.requirements: list[Requirement] = []
+        self._driver = driver
+        self._draw = draw
+        self._is_async = is_async
+        # So that the child imports what the driver uses, and not the whole lab.
+        cloudpickle.register_pickle_by_value(sys.modules[driver.__module__])
+
+    @property
+    def signature(self) -> str:
+        """What the learner writes, as its first line."""
+        word = "async def" if self._is_async else "def"
+        return f"{word} {self.function}({', '.join(self.parameters)})"
+
+    def requirement(self, title: str, *, limit: float) -> Callable:
+        """Decorate the judge of a requirement; its name is the requirement's name.
+
+        ``limit`` is what one call may take, in seconds, on a machine of today.
+        """
+
+        def add(judge: Callable[[Trial], None]) -> Callable[[Trial], None]:
+            requirement = Requirement(judge.__name__, title, limit, judge)
+            self.requirements.append(requirement)
+            return judge
+
+        return add
+
+    # -- checking ----------------------------------------------------------------------
+
+    def check(self, function: Callable) -> Report:
+        """Try every requirement on ``function``; what is met goes to the ledger."""
+        if problem := self._problem_with(function):
+            return self._report([], note=problem)
+        try:
+            verdicts = self._try_all(function)
+        except NotWritten:
+            return self._report(
+                [],
+                note=f"{self.function}() is not written yet. Write "
+                "its body, run its cell, then run this one again.",
+            )
+        except CannotTravel as error:
+            return self._report([], note=_why_it_cannot_travel(self.function, error))
+        self._remember(verdicts)
+        return self._report(verdicts)
+
+    def _report(self, verdicts: list[Verdict], *, note: str = "") -> Report:
+        tried = {verdict.name for verdict in verdicts}
+        others = [r for r in self.requirements if r.name not in tried]
+        rows = verdicts + [Verdict(r.name, r.title, met=False) for r in others]
+        return Report(self.name, rows, note=note, draw=self._draw)
+
+    def _remember(self, verdicts: list[Verdict]) -> None:
+        met = [verdict.name for verdict in verdicts if verdict.met]
+        for name in met:
+            ledger.done(f"{self.name}: {name}")
+        if len(met) == len(self.requirements):
+            ledger.done(self.name)
+
+    def _problem_with(self, function: Any) -> str:
+        """What can be said without running it; empty when there is nothing to say."""
+        if inspect.iscoroutine(function):
+            function.close()  # or Python warns that it was never awaited
+            return (
+                f"This is what {self.function}(...) returned. Hand over the function "
+                f"itself, without calling it: check({self.function})."
+            )
+        if not callable(function):
+            return (
+                f"This is {function!r:.60}, not a function. Write "
+                f"{self.signature} and call check({self.function})."
+            )
+        if self._is_async and not _is_coroutine_function(function):
+            return (
+                f"This function is not async. Begin it with {self.signature}, and "
+                "await each request in it."
+            )
+        return self._problem_with_parameters(function)
+
+    def _problem_with_parameters(self, function: Callable) -> str:
+        try:
+            inspect.signature(function).bind(*self.parameters)
+        except TypeError as error:
+            return f"It is called as {self.signature}, but yours does not fit: {error}."
+        except ValueError:  # built in, without a signature to look at
+            pass
+        return ""
+
+    def _try_all(self, function: Callable) -> list[Verdict]:
+        """The first alone, then the others a few at a time."""
+        first, *others = self.requirements
+        with Checking(function, self._driver) as checking:
+            checking.begin([first])
+            verdicts = checking.verdicts(total=len(self.requirements))
+            if verdicts[0].met:
+                checking.begin(others)
+                verdicts = checking.verdicts(total=len(self.requirements))
+        return verdicts
+
+
+def _is_coroutine_function(function: Callable) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004 - an object with async __call__
+    )
+
+
+def _why_it_cannot_travel(name: str, error: CannotTravel) -> str:
+    return (
+        f"{name}() could not be sent to the process in which it is tried: {error}. It "
+        "uses something from outside itself that can not be copied, such as an open "
+        "client, a lock or a file. Make that inside the function."
+    )

@@ -1,0 +1,112 @@
+"""What holds for every lab: who passes, who does not, and who must be caught by what.
+
+A lab is four things beside its notebook, all found by its name:
+
+    labs/lab1-resumable-upload.ipynb
+    labs/checks/lab1_resumable_upload.py        with LAB
+    labs/solutions/lab1_resumable_upload.py     with the function that LAB names
+    tests/labs/wrong/lab1_resumable_upload/     one known-wrong submission a file
+
+A wrong submission says in CAUGHT_BY which requirement must catch it, and in SAYS a
+piece of the message that recognises its mistake. Where one mistake can not but break
+another requirement too, ALSO_CAUGHT_BY says which, and why.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import nbformat
+
+from helpers.lesson.check import Lab
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# For what takes no time at all on a quiet machine: starting one child process.
+AT_ONCE = 30.0  # seconds
+
+
+class LabProof:
+    """The proofs for one lab, by its name, as in ``lab1-resumable-upload``."""
+
+    def __init__(self, name: str) -> None:
+        self.notebook = ROOT / "labs" / f"{name}.ipynb"
+        module = name.replace("-", "_")
+        self.lab: Lab = importlib.import_module(f"labs.checks.{module}").LAB
+        self.solution = importlib.import_module(f"labs.solutions.{module}")
+        self.wrong = sorted((ROOT / "tests" / "labs" / "wrong" / module).glob("*.py"))
+        self.names = [requirement.name for requirement in self.lab.requirements]
+
+    # -- what the lab consists of ---------------------------------------------------
+
+    def assert_enough(self) -> None:
+        """Six requirements and eight wrong submissions, each requirement with one."""
+        assert len(self.names) >= 6
+        assert len(self.wrong) >= 8
+        caught_by = {load(path).CAUGHT_BY for path in self.wrong}
+        assert caught_by == set(self.names)
+
+    def stub(self) -> Callable:
+        """The function of the notebook's cell that raises NotImplementedError."""
+        notebook = nbformat.read(self.notebook, as_version=4)
+        cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+        [source] = [cell for cell in cells if "raise NotImplementedError" in cell]
+        names: dict = {"__name__": "stub"}
+        exec(source, names)
+        return names[self.lab.function]
+
+    # -- the proofs -----------------------------------------------------------------
+
+    def assert_stub_passes_nothing(self) -> None:
+        """And says so soon: it does not wait for each requirement's time-out."""
+        began = time.monotonic()
+        report = self.lab.check(self.stub())
+        assert time.monotonic() - began < AT_ONCE
+        assert report.met == []
+        assert "not written yet" in repr(report)
+
+    def assert_solution_passes(self) -> None:
+        """The text is the same every time, so that a notebook can store it."""
+        report = self.lab.check(getattr(self.solution, self.lab.function))
+        assert report, f"\n{report}"
+        rows = [f"✔ {requirement.title}" for requirement in self.lab.requirements]
+        assert repr(report).endswith("\n\n" + "\n".join(rows))
+
+    def assert_caught(self, path: Path) -> None:
+        """By the requirement that it names, in its words, and by nothing unrelated.
+
+        One that fails the first requirement is not tried on the others.
+        """
+        submission = load(path)
+        report = self.lab.check(getattr(submission, self.lab.function))
+        also = getattr(submission, "ALSO_CAUGHT_BY", {})
+        assert all(also.values()), "say why it is caught by more than one"
+        assert set(report.failed) == {submission.CAUGHT_BY, *also}, f"\n{report}"
+        assert submission.SAYS in report.failed[submission.CAUGHT_BY], f"\n{report}"
+        if self.names[0] == submission.CAUGHT_BY:
+            assert report.met == []
+
+    def assert_ends(self, function: Callable, message: str) -> None:
+        """An endless loop or a hang ends in a message, and this process goes on."""
+        first = self.lab.requirements[0]
+        began = time.monotonic()
+        report = self.lab.check(function)
+        assert time.monotonic() - began < first.limit + AT_ONCE
+        assert set(report.failed) == {first.name}
+        assert message in report.failed[first.name]
+
+
+def load(path: Path) -> ModuleType:
+    """The submission as a module that no other process could import.
+
+    So its functions travel by value, as those of a notebook do.
+    """
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
