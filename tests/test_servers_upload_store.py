@@ -11,8 +11,11 @@ import httpx
 import pytest
 
 from helpers.servers import upload_file
+from helpers.servers.upload_file import Writer
+from helpers.servers.upload_store import UploadStore
 from helpers.servers.uploads import UploadServer
 from tests.tus_client import (
+    begin_patch,
     checksum,
     connect,
     create,
@@ -20,6 +23,8 @@ from tests.tus_client import (
     is_problem,
     offset_of,
     patch,
+    status_of,
+    wait_until,
 )
 
 
@@ -142,3 +147,42 @@ def test_memory_is_bounded(tmp_path):
                     pass  # it need not read to the end what it has refused
         assert offset_of(http, where) == 0
         assert peak(server.pid) - before < 20_000_000
+
+
+def test_upload_under_way_does_not_expire():
+    """Who is still sending when the time is up may send to the end of the request."""
+    now = [0.0]
+    with UploadServer(lifetime=60.0, clock=lambda: now[0]) as server:
+        with connect(server) as http:
+            where = create(http, 20)
+            with begin_patch(server, where, 0, 20) as running:
+                running.sendall(b"a" * 5)
+                wait_until(lambda: server.uploads[0].offset == 5)
+                now[0] += 60
+                create(http, 1)  # clears away what has expired
+                running.sendall(b"a" * 15)
+                assert status_of(running) == 204
+            assert server.received(where) == b"a" * 20
+
+
+def test_disk_full_when_a_checked_chunk_ends(tmp_path, monkeypatch):
+    """A mark that could not be cleared is cleared before more bytes are accepted."""
+    limits = {"max_size": 99, "max_uploads": 9, "max_total": 99, "lifetime": 9.0}
+    store = UploadStore(tmp_path, **limits)
+    upload = store.create(10)
+    writer = Writer(upload, provisional=True).__enter__()
+    writer.write(b"1234")
+    writer.commit()
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_text", raise_disk_full)
+        with pytest.raises(OSError, match="No space"):
+            writer.__exit__(None, None, None)
+    with Writer(upload) as writer:
+        writer.write(b"567890")
+    again = UploadStore(tmp_path, **limits)
+    again.load()
+    assert again.find(upload.id).read() == b"1234567890"
+
+
+def raise_disk_full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")

@@ -272,9 +272,10 @@ class UploadServer(ProblemServer):
         room = (upload.ceiling if length is None else length) - upload.offset
         if (request.content_length or 0) > room:  # said before the bytes come
             raise TooLarge(f"This upload has room for {room} bytes more.")
+        body = Body(request, self.pace)
         provisional = checksum is not None
         with Writer(upload, length=length, provisional=provisional) as writer:
-            async for chunk in Body(request, self.pace):
+            async for chunk in body:
                 self.bytes_received += len(chunk)
                 writer.write(chunk)
                 if checksum is not None:
