@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Self
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from helpers.kernel import current_cell, make_interruptible, on_cell_run
 
@@ -102,9 +103,11 @@ class Startable(ABC):
         try:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:
-            # A thread can not be cancelled: let it finish, and leave nothing behind.
+            # A thread can not be cancelled: let it give up, and leave nothing behind.
+            self._give_up_starting()
             await asyncio.wait([starting])
-            await asyncio.to_thread(self.stop)
+            if not starting.cancelled() and starting.exception() is None:
+                await asyncio.to_thread(self.stop)
             raise
 
     async def __aexit__(self, *_: object) -> None:
@@ -121,6 +124,9 @@ class Startable(ABC):
         """Called by stop()."""
         self._port = self._cell = None
         _registry.discard(self)
+
+    def _give_up_starting(self) -> None:  # noqa: B027 - not all can
+        """Let a start() on another thread end soon, where there is a way."""
 
     def _card(self) -> dict[str, str]:
         state = self.url if self.running else "stopped"
@@ -228,6 +234,10 @@ class Server(Startable):
                 )
             for error in self.errors:
                 print(f"{self.name} caught {error!r}", file=sys.stderr)
+
+    def _give_up_starting(self) -> None:
+        if self._life is not None:
+            self._life.end()
 
     def _blocked(self) -> str:
         return (
@@ -364,8 +374,10 @@ def _error_logger(server: Server) -> logging.Logger:
 
     class Keep(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            if record.exc_info and record.exc_info[1] is not None:
-                server.keep_error(record.exc_info[1])
+            error = record.exc_info and record.exc_info[1]
+            # What does not parse is its client's fault, and was answered by a 400.
+            if error is not None and not isinstance(error, HttpProcessingError):
+                server.keep_error(error)
 
     logger = logging.Logger(server.name, level=logging.ERROR)
     logger.addHandler(Keep())

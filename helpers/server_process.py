@@ -107,6 +107,10 @@ class ServerProcess(Startable):
             self._forget()
             self._reap()
 
+    def _give_up_starting(self) -> None:
+        if (process := self._process) is not None:
+            process.kill()
+
     def _start_child(self) -> dict[str, Any]:
         server, args, kwargs = self._recipe
         kwargs = kwargs | {"port": self._wanted_port}
