@@ -55,6 +55,18 @@ class Lab:
         self.page.wait_for_function(IDLE)
         return self.outputs()
 
+    def start(self, code: str) -> None:
+        """Run ``code`` in a new cell below; returns while it runs."""
+        script = """async code => {
+            const { commands, shell } = window.jupyterapp;
+            await commands.execute('notebook:insert-cell-below');
+            const { content } = shell.currentWidget;
+            content.activeCell.model.sharedModel.setSource(code);
+            commands.execute('notebook:run-cell');
+        }"""
+        self.page.evaluate(script, code)
+        self.page.wait_for_function(f"() => !({IDLE})()")
+
     def outputs(self) -> list[dict]:
         return self.page.evaluate(OUTPUTS)
 

@@ -43,13 +43,7 @@ def test_explore_follows_mouse_and_keyboard(lab: Lab) -> None:
     by_mouse = redraws(picture, lambda: drag(lab, handle, 60))
     assert by_keyboard != by_mouse
 
-    lab.execute("notebook:insert-cell-below")
-    lab.page.keyboard.insert_text("import asyncio\nawait asyncio.sleep(600)")
-    lab.execute("notebook:run-cell")
-    lab.page.wait_for_function(
-        "() => window.jupyterapp.shell.currentWidget.sessionContext"
-        ".session.kernel.status === 'busy'"
-    )
+    lab.start("import asyncio\nawait asyncio.sleep(600)")
     run = cell.get_by_role("button", name="Run")
     assert redraws(picture, run.click)
     lab.execute("notebook:interrupt-kernel")
