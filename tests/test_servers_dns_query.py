@@ -2,6 +2,7 @@
 
 import struct
 
+import dns.edns
 import dns.flags
 import dns.message
 import dns.opcode
@@ -90,6 +91,14 @@ def test_long_chain_of_pointers():
     wire += struct.pack("!H", len(hops)) + hops
     with pytest.raises(QueryError):
         parse_query(wire)
+
+
+def test_long_query_is_refused():
+    """Over 4096 bytes it is not read at all, however well it is formed."""
+    padding = dns.edns.GenericOption(dns.edns.OptionType.PADDING, bytes(4096))
+    query = dns.message.make_query("example.test", "A", options=[padding])
+    with pytest.raises(QueryError, match=r"a query of 41\d\d bytes"):
+        parse_query(query.to_wire(max_size=65535))
 
 
 def test_longest_name_is_read():

@@ -1,5 +1,6 @@
 """The sockets under a DNS server: hostile datagrams, slow and greedy connections."""
 
+import asyncio
 import errno
 import random
 import socket
@@ -60,8 +61,24 @@ def connect(resolver):
     return socket.create_connection((HOST, resolver.port), timeout=PATIENCE)
 
 
+def connect_small(resolver):
+    """A client that takes in little at a time: the rest waits at the server."""
+    connection = socket.socket()
+    connection.settimeout(PATIENCE)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+    connection.connect((HOST, resolver.port))
+    return connection
+
+
 def framed(wire):
     return len(wire).to_bytes(2, "big") + wire
+
+
+def set_huge_record(resolver):
+    """Make a record of 51 kB; returns the query for it."""
+    text = " ".join(["x" * 255] * 200)
+    resolver.set("huge.example.test", "TXT", text)
+    return make_query("huge.example.test", "TXT")
 
 
 def read_messages(connection, count):
@@ -159,6 +176,46 @@ def test_compression_loop(resolver):
     assert still_answers(resolver)
 
 
+class Crowded(DNSServer):
+    """Answers nothing until it is let go; counts the datagrams that came in."""
+
+    max_under_way = 2
+    received = 0
+
+    def _receive(self, wire, client):
+        super()._receive(wire, client)
+        self.received += 1
+
+    async def resolve(self, query, response):
+        if self.received < 3:
+            await self.released.wait()
+
+    def let_go(self):
+        self.call_soon(self.released.set)
+
+    async def open(self, host, port):
+        self.released = asyncio.Event()
+        return await super().open(host, port)
+
+
+def test_datagrams_under_way_are_bounded():
+    """One datagram more than it may work on at a time is dropped, and no other."""
+    queries = [make_query() for _ in range(4)]
+    with Crowded() as server, socket.socket(type=socket.SOCK_DGRAM) as client:
+        client.settimeout(PATIENCE)
+        client.connect((HOST, server.port))
+        for query in queries[:3]:
+            client.send(query.to_wire())
+        assert eventually(lambda: server.received == 3)
+        server.let_go()
+        answered = {dns.message.from_wire(client.recv(512)).id for _ in range(2)}
+        client.send(queries[3].to_wire())
+        last = dns.message.from_wire(client.recv(512))
+    assert answered == {queries[0].id, queries[1].id}
+    assert queries[3].is_response(last)
+    assert server.requests == 3
+
+
 def test_a_bug_is_servfail_and_kept(capsys):
     """An exception in resolve() is SERVFAIL for the client, and shown to the author."""
     with Broken() as server:
@@ -181,6 +238,17 @@ def test_pipelined_queries(resolver):
     for query, response in zip(queries, responses, strict=True):
         assert query.is_response(response)
         assert response.answer
+
+
+def test_slow_reader_gets_everything(resolver):
+    """Megabytes of answers wait for a client that reads later, up to the last byte."""
+    query = set_huge_record(resolver)
+    with connect_small(resolver) as connection:
+        connection.sendall(framed(query.to_wire()) * 200)
+        connection.shutdown(socket.SHUT_WR)
+        responses = read_messages(connection, 200)
+    assert all(query.is_response(response) for response in responses)
+    assert all(len(response.wire) > 50_000 for response in responses)
 
 
 def test_query_before_a_half_close(resolver):
@@ -257,11 +325,8 @@ def test_a_byte_now_and_then_does_not_help():
 
 def test_client_that_never_reads_is_dropped():
     """Answers that nobody takes in pile up to a bound, and then the client goes."""
-    with Impatient() as resolver, socket.socket() as connection:
-        connection.settimeout(PATIENCE)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.connect((HOST, resolver.port))
-        message = framed(make_query("cdn.example.test").to_wire())
+    with Impatient() as resolver, connect_small(resolver) as connection:
+        message = framed(set_huge_record(resolver).to_wire())
         with pytest.raises(ConnectionError):
             for _ in range(1_000_000):
                 connection.sendall(message)
@@ -274,6 +339,7 @@ def test_connections_are_bounded():
     """One connection more than the limit is closed; a free place is taken again."""
 
     class Small(Resolver):
+        idle = 600
         max_connections = 2
 
     with Small() as resolver:
@@ -350,6 +416,10 @@ def test_port_taken_for_udp_is_tried_again(monkeypatch):
         with Resolver() as resolver:
             assert len(taken) == 3
             assert still_answers(resolver)
+            for holder in taken:  # its TCP half was given back
+                with socket.socket() as tcp:
+                    address = holder.getsockname()
+                    assert tcp.connect_ex(address) == errno.ECONNREFUSED
     finally:
         for holder in taken:
             holder.close()
