@@ -25,7 +25,7 @@ __all__ = ["CHUNK", "PACED_CHUNK", "Pair"]
 CHUNK = 256 * 1024  # as asyncio reads (selector_events.py, max_size)
 PACED_CHUNK = 4 * 1024  # with a bandwidth, so that bytes trickle and do not lump
 IN_FLIGHT = 4 * 1024 * 1024  # what a line with delay may hold in each direction
-CUT_PATIENCE = 1.0  # seconds in which a slow reader gets what crossed before a cut
+CUT_PATIENCE = 1.0  # seconds without a byte taken, until a cut waits no longer
 
 
 class Pair:
@@ -104,17 +104,19 @@ class Pair:
         self.record(self.down, Event.CUT, now, now)
         self.end(abruptly=True)
 
-    def cut_when_all_arrived(self, give_up: float) -> None:
+    def cut_when_all_arrived(self, waited_for: int = 0, give_up: float = 0.0) -> None:
         """A planned cut comes behind the bytes that crossed before it.
 
-        They may still wait in our buffers for a slow reader, where a reset would
-        lose them.
+        They may still wait in our sockets for a slow reader, where a reset would
+        lose them. A reader that takes nothing at all is not waited for.
         """
         if self.over:
             return
-        waits = any(unsent(sock) for sock in (self.client, self.server))
-        if waits and clock() < give_up:
-            again = partial(self.cut_when_all_arrived, give_up)
+        left = unsent(self.client) + unsent(self.server)
+        if left != waited_for:
+            give_up = clock() + CUT_PATIENCE
+        if left and clock() < give_up:
+            again = partial(self.cut_when_all_arrived, left, give_up)
             self.reactor.call_at(clock() + 0.001, again)
         else:
             self.cut()
@@ -344,7 +346,7 @@ class Flow:
             return self.send(item)
         self.queue.popleft()
         if item.event is Event.CUT:
-            self.pair.cut_when_all_arrived(clock() + CUT_PATIENCE)
+            self.pair.cut_when_all_arrived()
             return False
         self.pair.record(self, item.event, item.sent, clock())
         if item.event is Event.STALL:
