@@ -35,7 +35,7 @@ def test_seconds(value, text):
     ("value", "text"),
     [
         (0, "0 B"),
-        (1023, "1,023 B"),
+        (999, "999 B"),
         (1500, "1.5 kB"),
         (20_000_000, "20 MB"),
         (10**9 - 1, "1 GB"),
@@ -44,7 +44,7 @@ def test_seconds(value, text):
     ],
 )
 def test_size(value, text):
-    """A number of bytes reads in units of 1,024."""
+    """A number of bytes reads in units of 1,000."""
     assert size(value) == text
 
 

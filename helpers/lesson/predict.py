@@ -67,11 +67,11 @@ class Guess:
 
 def predict(
     question: str,
-    *,
     low: float,
     high: float,
-    step: float = 1,
     unit: str = "",
+    *,
+    step: float = 1,
     start: float | None = None,
 ) -> Guess:
     """Ask for a number on a slider; without an answer everything runs the same.

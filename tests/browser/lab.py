@@ -10,11 +10,12 @@ IDLE = """() => {
     return session && session.isReady && session.session
         && session.session.kernel.status === 'idle';
 }"""
-ALL_RAN = """() => {
-    const { model } = window.jupyterapp.shell.currentWidget.content;
-    return [...model.cells].every(
-        cell => cell.type !== 'code' || !cell.sharedModel.source.trim()
-            || cell.executionState === 'idle' && cell.executionCount);
+RUN_ALL = """async () => {
+    const { commands, shell } = window.jupyterapp;
+    window.allRan = false;
+    await commands.execute('notebook:clear-all-cell-outputs');
+    await shell.currentWidget.sessionContext.session.kernel.restart();
+    commands.execute('notebook:run-all-cells').then(() => { window.allRan = true; });
 }"""
 OUTPUTS = """() => {
     const { model } = window.jupyterapp.shell.currentWidget.content;
@@ -47,12 +48,9 @@ class Lab:
         self.page.evaluate(script, command)
 
     def run_all(self, *, timeout: float) -> list[dict]:
-        """Run all cells; returns all outputs. ``timeout`` is in seconds."""
-        self.execute("notebook:restart-run-all")
-        dialog = self.page.locator(".jp-Dialog button.jp-mod-accept")
-        dialog.click()
-        self.page.wait_for_function(ALL_RAN, timeout=timeout * 1000)
-        self.page.wait_for_function(IDLE)
+        """Restart the kernel and run all cells; returns all outputs. ``timeout`` is in seconds."""
+        self.page.evaluate(RUN_ALL)
+        self.page.wait_for_function("() => window.allRan", timeout=timeout * 1000)
         return self.outputs()
 
     def start(self, code: str) -> None:
