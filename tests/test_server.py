@@ -9,8 +9,6 @@ import itertools
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 
@@ -413,13 +411,3 @@ def test_a_burst_of_connections_is_taken_at_once():
             client.settimeout(30)
             client.sendall(b"GET / HTTP/1.0\r\n\r\n")
             assert client.recv(12) == b"HTTP/1.0 200"
-
-
-# -- what an import costs ------------------------------------------------------------
-
-
-@pytest.mark.parametrize("module", ["matplotlib", "ipywidgets", "IPython"])
-def test_importing_the_server_does_not_load(module):
-    """A cell, and a child process, pays only for what it uses."""
-    code = f"import sys, helpers.server; sys.exit({module!r} in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
