@@ -52,7 +52,7 @@ def keep_alive(fresh: Capture, kept: Capture, guess: Any = None) -> Chart:
 
 def dns_cache(seconds: Sequence[float]) -> Chart:
     """How long it took to ask for a name, again, for a name that is not, again."""
-    asked = ("a name", "the same again", "a name that is not", "the same again, too")
+    asked = ("a name", "the name again", "one that is not", "that one again")
     return bars(
         {what: 1e3 * took for what, took in zip(asked, seconds, strict=True)},
         unit="time to answer, ms (logarithmic)",

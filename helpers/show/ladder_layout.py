@@ -21,11 +21,13 @@ __all__ = [
     "Layout",
     "Side",
     "Tick",
+    "handshake_title",
     "is_break",
     "is_handshake",
     "lay_out",
 ]
 
+LEG = 9  # pixels that a leg of a handshake goes down at least
 TOP = 52.0  # below the names of the two sides
 LABEL = 24.0  # an arrow's label stands above its start
 NOTE = 14.0  # and its note below
@@ -113,6 +115,12 @@ def is_handshake(message: Message) -> bool:
     return message.protocol == "TCP" and "handshake" in message.title
 
 
+def handshake_title(message: Message) -> str:
+    """A link without latency imitates no handshake: there the kernel's own is all."""
+    emulated = message.arrived is not None and message.arrived > message.sent
+    return f"{message.title}, emulated" if emulated else message.title
+
+
 def is_break(message: Message) -> bool:
     """Whether it ends a connection the hard way."""
     return message.protocol == "TCP" and message.title.startswith(("reset", "cut"))
@@ -158,6 +166,10 @@ def _place(layout: Layout, points: list[_Point]) -> None:
         step = (point.time - before) * scale
         folded = step > LONGEST
         next_y = y + (FOLDED if folded else step)
+        if point.kind is Kind.TURN or (
+            is_handshake(arrow.message) and point.kind is Kind.END
+        ):
+            next_y = max(next_y, y + LEG)  # two legs, also where they take no time
         if not _continues(point, arrow):
             next_y = max(next_y, taken[side] + ROOM[point.kind])
         if folded:

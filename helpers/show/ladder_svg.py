@@ -13,6 +13,7 @@ from helpers.show.ladder_layout import (
     Fold,
     Layout,
     Side,
+    handshake_title,
     is_break,
     is_handshake,
     lay_out,
@@ -69,7 +70,7 @@ def label(message: Message, several: bool, room: int) -> str:
     """What stands on the arrow: the connection, if there are several; title; size."""
     front = f"#{message.connection} " if several else ""
     if is_handshake(message):
-        return f"{front}{message.title}, emulated"
+        return f"{front}{handshake_title(message)}"
     if message.protocol == "TCP":
         return front + shorten(message.title, room)
     end = f" · {size(message.size)}"
