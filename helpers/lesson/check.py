@@ -48,7 +48,7 @@ class Lab:
     ``name`` is its key in the ledger. ``function`` and ``parameters`` say what the
     learner writes, an ``async def`` unless ``is_async=False``. ``driver(function,
     *args)`` calls it in the child, and makes there what can not travel between
-    processes, such as a client. ``draw(capture)`` shows a run that failed.
+    processes, such as a client. ``draw(capture, title)`` shows a run that failed.
 
     The first requirement is the plain case. While it is not met, the others are not
     tried: they would only say the same in other words.
@@ -61,7 +61,7 @@ class Lab:
         parameters: Sequence[str],
         *,
         driver: Callable,
-        draw: Callable[[Any], Any] | None = None,
+        draw: Callable[[Any, str], Any] | None = None,
         is_async: bool = True,
     ) -> None:
         self.name = name

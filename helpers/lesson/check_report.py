@@ -6,11 +6,12 @@ import html
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from helpers.lesson.check_process import Outcome
 
-__all__ = ["Report", "Verdict"]
+__all__ = ["Report", "Solution", "Verdict"]
 
 WIDTH = 80
 SHOWN_PRINTS = 12  # lines
@@ -35,8 +36,8 @@ class Verdict:
 class Report:
     """The verdicts on one function; shows itself as text and as HTML.
 
-    ``note`` stands before the rows. ``draw(capture)`` gives something that shows
-    itself, or is None; it draws the first run that failed.
+    ``note`` stands before the rows. ``draw(capture, title)`` gives something that
+    shows itself; it draws the first run that failed.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Report:
         verdicts: list[Verdict],
         *,
         note: str = "",
-        draw: Callable[[Any], Any] | None = None,
+        draw: Callable[[Any, str], Any] | None = None,
     ) -> None:
         self.lab = lab
         self.verdicts = verdicts
@@ -71,9 +72,9 @@ class Report:
     def __repr__(self) -> str:
         parts = [self._summary(), _fill(self.note)] if self.note else [self._summary()]
         parts.append("\n".join(_row_as_text(v) for v in self.verdicts))
-        title, picture = self._picture()
+        picture = self._picture()
         if picture is not None:
-            parts.append(f"{title}\n\n{picture!r}")
+            parts.append(repr(picture))
         return "\n\n".join(parts)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict:
@@ -82,11 +83,8 @@ class Report:
     def _html(self) -> str:
         note = f"<p>{html.escape(self.note)}</p>" if self.note else ""
         rows = "".join(_row_as_html(verdict) for verdict in self.verdicts)
-        title, picture = self._picture()
-        drawn = ""
-        if picture is not None:
-            shown = picture._repr_mimebundle_()["text/html"]
-            drawn = f"<p><strong>{html.escape(title)}</strong></p>{shown}"
+        picture = self._picture()
+        drawn = "" if picture is None else picture._repr_mimebundle_()["text/html"]
         summary = html.escape(self._summary())
         return (
             f"<div><p><strong>{summary}</strong></p>{note}"
@@ -97,19 +95,37 @@ class Report:
         counted = f"{len(self.met)} of {len(self.verdicts)} requirements met"
         return f"{self.lab}: {counted}" + (". Well done!" if self else "")
 
-    def _picture(self) -> tuple[str, Any]:
+    def _picture(self) -> Any:
         for number, verdict in enumerate(self.verdicts, start=1):
             if verdict.capture is not None and not verdict.met and self._draw:
-                title = f"What crossed the link when requirement {number} failed:"
-                return title, self._draw(verdict.capture)
-        return "", None
+                title = f"What crossed the link when requirement {number} failed"
+                return self._draw(verdict.capture, title)
+        return None
+
+
+class Solution:
+    """A file to look at when one wants to: folded in a notebook, named in a text."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __repr__(self) -> str:
+        return f"The solution is in {'/'.join(self.path.parts[-3:])}."
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict:
+        source = html.escape(self.path.read_text("utf-8"))
+        folded = (
+            "<details><summary>Show the solution</summary>"
+            f"<pre style='margin:.5em 0'>{source}</pre></details>"
+        )
+        return {"text/plain": repr(self), "text/html": folded}
 
 
 def _row_as_text(verdict: Verdict) -> str:
     lines = [_heading(verdict)]
     if verdict.message:
         lines.append(_fill(verdict.message, indent=2))
-    lines += [f"    {line}" for line in _details(verdict.outcome)]
+    lines += [f"    {line}" for line in _details(verdict)]
     return "\n".join(lines)
 
 
@@ -126,7 +142,7 @@ def _row_as_html(verdict: Verdict) -> str:
             f"<div style='margin:.2em 0 .2em 1.4em;max-width:70ch'>"
             f"{html.escape(verdict.message)}</div>"
         )
-    if details := _details(verdict.outcome):
+    if details := _details(verdict):
         text = html.escape("\n".join(details))
         row += f"<pre style='margin:.2em 0 .4em 1.4em'>{text}</pre>"
     return f"{row}</div>"
@@ -139,14 +155,16 @@ def _heading(verdict: Verdict) -> str:
     )
 
 
-def _details(outcome: Outcome | None) -> list[str]:
+def _details(verdict: Verdict) -> list[str]:
     """Where it raised, and what it printed."""
+    outcome = verdict.outcome
     if outcome is None:
         return []
     lines = []
     if outcome.error is not None:
-        lines += [str(outcome.error)[: 4 * WIDTH]]
-        lines += [f"  {line}" for line in outcome.error.where()]
+        if str(outcome.error) not in verdict.message:
+            lines.append(str(outcome.error)[: 4 * WIDTH])
+        lines += outcome.error.where()
     if outcome.prints:
         printed = outcome.prints.splitlines()
         lines.append("Printed:" if len(printed) <= SHOWN_PRINTS else "Printed last:")

@@ -9,6 +9,7 @@ have answered. Faults are dealt out by method, one for each request in turn:
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -90,6 +91,7 @@ class HostileUploads(UploadServer):
         self.now = time.time()
         self.data = data
         self.journal: list[Asked] = []
+        self.last_refusal = ""
         self._faults = {method: iter(dealt) for method, dealt in (faults or {}).items()}
         self._furthest: dict[str, int] = {}
         self._down: list[int] = []
@@ -108,8 +110,8 @@ class HostileUploads(UploadServer):
         fault = next(self._faults.get(request.method, iter(())), None)
         try:
             if fault is not None:
-                return await fault(self, request, handler)
-            return await handler(request)
+                return self._heed(await fault(self, request, handler))
+            return self._heed(await handler(request))
         finally:
             if upload is not None:
                 before = self._furthest.get(upload.id, 0)
@@ -129,6 +131,12 @@ class HostileUploads(UploadServer):
                 request.content_length,
             )
         )
+
+    def _heed(self, response: web.StreamResponse) -> web.StreamResponse:
+        if response.content_type == "application/problem+json":
+            detail = json.loads(response.body)["detail"]
+            self.last_refusal = f"The server last answered {response.status}: {detail}"
+        return response
 
     # -- what the journal says --------------------------------------------------------
 

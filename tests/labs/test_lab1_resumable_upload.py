@@ -40,17 +40,22 @@ def test_a_wrong_submission_is_caught(path):
     PROOF.assert_caught(path)
 
 
-async def loop_for_ever(url, data, client):
-    while True:
-        pass
-
-
-async def wait_for_ever(url, data, client):
-    await asyncio.Event().wait()
-
-
-@pytest.mark.parametrize("function", [loop_for_ever, wait_for_ever])
-def test_what_never_ends_is_ended(function, monkeypatch):
-    """An endless loop and a hang both end in a message, within the time limit."""
+def test_an_endless_loop_is_ended(monkeypatch):
+    """It ends in a message, within the time limit of one requirement."""
     monkeypatch.setenv("WORKBOOK_TIME_SCALE", "0.1")
-    PROOF.assert_ends(function, "did not end within 1 s")
+
+    async def upload(url, data, client):
+        while True:
+            pass
+
+    PROOF.assert_ends(upload, "did not end within 1 s")
+
+
+def test_a_hang_is_ended(monkeypatch):
+    """It ends in a message, within the time limit of one requirement."""
+    monkeypatch.setenv("WORKBOOK_TIME_SCALE", "0.1")
+
+    async def upload(url, data, client):
+        await asyncio.Event().wait()
+
+    PROOF.assert_ends(upload, "did not end within 1 s")

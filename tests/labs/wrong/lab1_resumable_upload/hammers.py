@@ -12,6 +12,7 @@ from labs.solutions.lab1_resumable_upload import (
 
 CAUGHT_BY = "restart"
 SAYS = "pause 0.1 s"
+ALSO_CAUGHT_BY = {"gives_up": "a hundred tries in a row are not giving up"}
 
 
 async def upload(url, data, client):

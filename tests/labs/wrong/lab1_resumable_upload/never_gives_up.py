@@ -35,4 +35,4 @@ async def upload(url, data, client):
                 raise
         except httpx.TransportError:
             pass
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.1)
