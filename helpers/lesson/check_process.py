@@ -32,6 +32,7 @@ LOOK_EVERY = 0.05  # seconds between two looks at the time limit and at stop_whe
 START_LIMIT = 60.0  # seconds until the child is ready; a fast machine takes 0.2
 KEPT_PRINTS = 8 * 1024  # bytes; the end of them, where the trouble is
 SHOWN_FRAMES = 3
+SHOWN_SOURCE = 70  # characters of a line
 
 
 def time_scale() -> float:
@@ -76,14 +77,14 @@ class Raised:
 
     def __str__(self) -> str:
         """The class and the first line of the message; httpx adds one with a link."""
-        first = self.text.partition("\n")[0]
+        first = self.text.partition("\n")[0].rstrip(".")
         return f"{self.kinds[0]}: {first}" if first else self.kinds[0]
 
     def where(self) -> list[str]:
         """The last lines of the learner's code on the way to the exception."""
         lines = []
         for file, number, name in self.frames[-SHOWN_FRAMES:]:
-            source = linecache.getline(file, number).strip()
+            source = linecache.getline(file, number).strip()[:SHOWN_SOURCE]
             lines.append(f"line {number}, in {name}: {source}".rstrip(": "))
         return lines
 
