@@ -134,6 +134,19 @@ def test_a_stub_is_told_so_at_once(ledger_path):
     assert not ledger_path.exists()
 
 
+def test_a_case_not_written_yet_hides_nothing():
+    """NotImplementedError in one branch fails what needs it, and no more."""
+
+    def add(a, b):
+        if a > 1000:
+            raise NotImplementedError
+        return a + b
+
+    report = make_lab().check(add)
+    assert report.met == ["small"]
+    assert "not written yet" in report.failed["large"]
+
+
 def test_the_error_of_a_judge_is_not_the_learners():
     """A mistake in a check reaches its author, and is not shown as a verdict."""
     lab = Lab("lab0", "add", [], driver=drive, is_async=False)

@@ -31,13 +31,7 @@ import cloudpickle
 from helpers.lesson import ledger
 from helpers.lesson.check_process import CannotTravel
 from helpers.lesson.check_report import Report, Verdict
-from helpers.lesson.check_trial import (
-    Checking,
-    NotWritten,
-    Requirement,
-    Trial,
-    Unmet,
-)
+from helpers.lesson.check_trial import Checking, Requirement, Trial, Unmet
 
 __all__ = ["Lab", "Trial", "Unmet"]
 
@@ -101,14 +95,13 @@ class Lab:
             return self._report([], note=problem)
         try:
             verdicts = self._try_all(function)
-        except NotWritten:
-            return self._report(
-                [],
-                note=f"{self.function}() is not written yet. Write "
-                "its body, run its cell, then run this one again.",
-            )
         except CannotTravel as error:
             return self._report([], note=_why_it_cannot_travel(self.function, error))
+        if _is_stub(verdicts[0]):
+            note = "Write its body, run its cell, then run this one again."
+            return self._report(
+                [], note=f"{self.function}() is not written yet. {note}"
+            )
         self._remember(verdicts)
         return self._report(verdicts)
 
@@ -164,6 +157,11 @@ class Lab:
                 checking.begin(others)
                 verdicts = checking.verdicts(total=len(self.requirements))
         return verdicts
+
+
+def _is_stub(first: Verdict) -> bool:
+    outcome = first.outcome
+    return outcome is not None and outcome.raised("NotImplementedError")
 
 
 def _is_coroutine_function(function: Callable) -> bool:

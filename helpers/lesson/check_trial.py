@@ -13,7 +13,7 @@ from typing import Any, Self
 from helpers.lesson.check_process import End, LearnerProcess, Outcome
 from helpers.lesson.check_report import Verdict
 
-__all__ = ["Checking", "NotWritten", "Requirement", "Trial", "Unmet"]
+__all__ = ["Checking", "Requirement", "Trial", "Unmet"]
 
 # Requirements spend most of their time waiting for time-outs and pauses.
 AT_ONCE = 4
@@ -23,10 +23,6 @@ LOOK_EVERY = 0.2
 
 class Unmet(Exception):
     """The requirement is not met. The message is for the learner."""
-
-
-class NotWritten(Exception):
-    """The function raised NotImplementedError, as the stub does."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +63,7 @@ class Trial:
         ``link.capture`` is what the report draws when this run fails. ``stop_when()``
         ends a run whose verdict is certain already; it must be quick.
 
-        Raises NotWritten for a stub, and Unmet when the process ended under it.
+        Raises Unmet for a stub, and when the process ended under it.
         """
         self.capture = getattr(link, "capture", None)
         self.outcome = None
@@ -75,7 +71,7 @@ class Trial:
             self._driver, self._function, *args, limit=self._limit, stop_when=stop_when
         )
         if outcome.raised("NotImplementedError"):
-            raise NotWritten
+            raise Unmet("This case is not written yet: it raised NotImplementedError.")
         if outcome.end is End.DIED:
             raise Unmet(
                 f"It {outcome}. A function ends by return or by raise, never by "
