@@ -94,6 +94,7 @@ class Capture:
 
     def clear(self) -> None:
         """Forget everything, for example between two experiments on one link."""
+        self.settle()
         with self._lock:
             self._crossings: list[Crossing] = []
             self._kept_bytes = 0
@@ -104,9 +105,10 @@ class Capture:
 
     # -- written by the link ------------------------------------------------------
 
-    def room_for(self, size: int) -> bool:
-        """Whether ``size`` more bytes would be kept: a link need not copy others."""
-        return self._kept_bytes + size <= self.keep_bytes
+    @property
+    def room(self) -> int:
+        """How many more bytes would be kept: a link need not copy others."""
+        return self.keep_bytes - self._kept_bytes
 
     def record(self, crossing: Crossing) -> None:
         """Account for one crossing, and keep it while there is room.
@@ -120,7 +122,7 @@ class Capture:
                 self.dropped_bytes += 0 if crossing.lost else crossing.size
                 return
             data = crossing.data
-            if data and not self.room_for(len(data)):
+            if len(data) > self.room:
                 crossing = crossing._replace(data=b"")
             self._kept_bytes += len(crossing.data)
             if not crossing.lost:

@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Self
 
-from helpers.network.capture import Capture, Direction
+from helpers.network.capture import Capture, Crossing, Direction, Event
 from helpers.network.conditions import (
     CutSchedule,
     Lane,
@@ -31,13 +31,14 @@ from helpers.network.conditions import (
     rate,
 )
 from helpers.network.endpoint import Target, address_of, family_of, reset
-from helpers.network.pair import CHUNK, PACED_CHUNK, Pair
+from helpers.network.pair import CHUNK, PACED_CHUNK, Flow, Pair
 from helpers.network.reactor import READ, Reactor, clock
 from helpers.server import BACKLOG, Startable
 
 __all__ = ["Link"]
 
 MAX_CONNECTIONS = 10_000
+NOTED = 1000  # crossings noted before they are recorded
 
 
 class Link(Startable):
@@ -97,6 +98,8 @@ class Link(Startable):
         self.cut_after = cut_after
         self.cut_after_seconds = cut_after_seconds
         self.capture = Capture("tcp")
+        self._noted: list[tuple[float, Flow, bytes, int]] = []
+        self._room = self.capture.room
         self.errors: deque[BaseException] = deque(maxlen=20)
         self.pairs: set[Pair] = set()
         self._lock = threading.RLock()
@@ -132,7 +135,7 @@ class Link(Startable):
             self.errors.clear()
             self.capture.clear()
             self.reactor = Reactor(f"link {self.name}", self.errors.append)
-            self.capture.settle = self.reactor.settle
+            self.capture.settle = self._settle
             self.reactor.call_soon(
                 lambda: self.reactor.listen(self._listener, READ, self._accept)
             )
@@ -219,6 +222,7 @@ class Link(Startable):
         )
 
     def _close(self) -> None:
+        self.account()
         for pair in list(self.pairs):
             pair.end()
         self.reactor.listen(self._listener, 0, self._accept)
@@ -229,6 +233,32 @@ class Link(Startable):
         settings = self.latency, self.jitter, self.bandwidth, self.cut_after
         faults = self._cut_every, self._stall_at, self.stalls
         self.transparent = not any((*settings, *faults))
+
+    def note(self, flow: Flow, view: memoryview, size: int) -> None:
+        """Note what just crossed, for :meth:`account` to record when there is time.
+
+        Recording at once would keep the next byte waiting for microseconds.
+        """
+        if size > self._room or len(self._noted) >= NOTED:
+            self.account()
+        data = bytes(view) if size <= self._room else b""
+        self._room -= len(data)
+        self._noted.append((clock(), flow, data, size))
+
+    def account(self) -> None:
+        """Record in the capture what was noted."""
+        noted, self._noted = self._noted, []
+        for now, flow, data, size in noted:
+            moment = now - self.started_at
+            number, way = flow.pair.number, flow.direction
+            self.capture.record(
+                Crossing(moment, moment, number, way, Event.DATA, data, size)
+            )
+        self._room = self.capture.room
+
+    def _settle(self) -> None:
+        self.reactor.call_soon(self.account)
+        self.reactor.settle()
 
     def _begin_stall(self) -> None:
         self.stalls += 1

@@ -158,6 +158,7 @@ class Pair:
         data: bytes = b"",
         size: int = 0,
     ) -> None:
+        self.link.account()  # what crossed before comes before
         start = self.link.started_at
         arrived = None if arrived is None else arrived - start
         self.link.capture.record(
@@ -227,7 +228,7 @@ class Flow:
         """The source has something: bytes, its end, or its death."""
         link = self.link
         if link.transparent and not self.queue:
-            self.pass_on()
+            self.pass_on(link.buffer)
         elif self.pair.over or not self.wants_read():
             self.pair.watch()
         else:
@@ -236,31 +237,39 @@ class Flow:
                 self.hold(buffer, size, self.pair.before_cut(size))
                 self.deliver()
 
-    def pass_on(self) -> None:
+    def pass_on(self, buffer: memoryview) -> None:
         """The short way, for a link that adds nothing: first send, then account."""
-        buffer = self.link.buffer
-        size = self.receive(buffer)
-        if not size:
-            return
-        gone = 0
+        size = gone = 0
         try:
-            gone = self.sink.send(buffer[:size])
+            size = self.source.recv_into(buffer)
+            if size:
+                gone = self.sink.send(buffer[:size])
         except BlockingIOError:
-            pass
+            if not size:
+                return
         except OSError:
-            self.pair.record(self, Event.DATA, clock(), None, b"", size)
-            self.sink_broke()
+            self.broke(size)
             return
-        now = clock()
+        if not size:
+            self.finish(Event.END)
+            return
         self.link.cuts.crossed += size
         self.pair.crossed += size
         if gone:
-            kept = bytes(buffer[:gone]) if self.link.capture.room_for(gone) else b""
-            self.pair.record(self, Event.DATA, now, now, kept, gone)
+            self.link.note(self, buffer[:gone], gone)
         if gone < size:
             self.blocked = True
-            self.push(Event.DATA, now, data=bytes(buffer[gone:size]))
+            self.push(Event.DATA, clock(), data=bytes(buffer[gone:size]))
             self.pair.watch()
+
+    def broke(self, size: int) -> None:
+        """A reset: by the sink if there was something to send, else by the source."""
+        if size:
+            self.pair.record(self, Event.DATA, clock(), None, b"", size)
+            self.sink_broke()
+        else:
+            self.back.lose_all()
+            self.finish(Event.RESET)
 
     def receive(self, buffer: memoryview) -> int:
         """Read into ``buffer``; 0 when there is nothing, or nothing more ever."""
@@ -268,9 +277,8 @@ class Flow:
             size = self.source.recv_into(buffer)
         except BlockingIOError:
             return 0
-        except OSError:  # reset by its owner
-            self.back.lose_all()
-            self.finish(Event.RESET)
+        except OSError:
+            self.broke(0)
             return 0
         if not size:
             self.finish(Event.END)
