@@ -24,6 +24,18 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("workbook")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The cells of a notebook share a kernel, and the browser tests a JupyterLab.
+
+    So each notebook is one group for pytest-xdist, and those tests are another.
+    """
+    for item in items:
+        if item.path.suffix == ".ipynb":
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+        elif "browser" in item.path.parts:
+            item.add_marker(pytest.mark.xdist_group("browser"))
+
+
 def holds_within(condition: Callable[[], object], patience: float = 5.0) -> bool:
     """Whether ``condition()`` becomes true within ``patience`` seconds, scaled."""
     end = time.monotonic() + patience * TIME_UNIT

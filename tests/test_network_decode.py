@@ -297,7 +297,8 @@ def test_the_curl_line_says_the_same_to_a_shell(request_bytes, words):
 
 # -- DNS -----------------------------------------------------------------------------
 
-QUERY = dns.message.make_query("example.org", "A")
+# With an id of its own choice it would be another test in each process.
+QUERY = dns.message.make_query("example.org", "A", id=4660)
 
 
 def answer(*addresses: str, flags: int = 0, rcode: int = dns.rcode.NOERROR) -> bytes:
@@ -329,7 +330,9 @@ DNS_ANSWERS = [
 ]
 
 
-@pytest.mark.parametrize(("data", "title"), DNS_ANSWERS)
+@pytest.mark.parametrize(
+    ("data", "title"), DNS_ANSWERS, ids=[title for _, title in DNS_ANSWERS]
+)
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_dns_questions_and_answers(transport, data, title):
     """Over UDP a datagram each, over TCP with their length before them."""

@@ -100,12 +100,15 @@ class Reactor:
     # -- the thread -----------------------------------------------------------------
 
     def _run(self) -> None:
-        callbacks = self._callbacks
+        callbacks, poll = self._callbacks, self._poll.poll
         while self._going:
-            for fd, _ in self._wait():
+            for fd, _ in self._wait() if self._timers else poll():
                 # One that is called may have ended what another waits for.
                 if (callback := callbacks.get(fd)) is not None:
-                    self._call(callback)
+                    try:
+                        callback()
+                    except Exception as error:
+                        self._on_error(error)
             while self._timers and self._timers[0][0] <= clock():
                 self._call(heapq.heappop(self._timers)[2])
         self._poll.close()
@@ -113,8 +116,7 @@ class Reactor:
         self._woken.close()
 
     def _wait(self) -> list[tuple[int, int]]:
-        if not self._timers:
-            return self._poll.poll()
+        """For sockets, but not past the next timer."""
         left = self._timers[0][0] - clock()
         if left >= 0.001:
             # The poll rounds up to milliseconds; we had rather be early.

@@ -7,7 +7,9 @@ The link captures as always. Each figure is the median over interleaved pairs.
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -54,14 +56,13 @@ def serve_peer(listener: socket.socket) -> None:
 
 @contextlib.contextmanager
 def process(argv: list[str]) -> Iterator[subprocess.Popen]:
-    child = subprocess.Popen(
-        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        yield child
-    finally:
-        child.kill()
-        child.communicate()
+    """A child process with pipes, ended with all that it forked (as socat does)."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(argv, start_new_session=True, **pipes) as child:
+        try:
+            yield child
+        finally:
+            os.killpg(child.pid, signal.SIGKILL)
 
 
 @contextlib.contextmanager
@@ -161,15 +162,16 @@ def report(trips: dict[str, list[float]], rates: dict[str, list[float]]) -> None
         print(f"{name:<16} {rate:>8.0f} {trip * 1e6:>9.1f} µs {added:>6.1f} µs")
     for other in ("socat", "socat -b 262144"):
         faster = statistics.median(
-            ours / theirs for ours, theirs in zip(rates["Link"], rates[other])
+            ours / theirs
+            for ours, theirs in zip(rates["Link"], rates[other], strict=True)
         )
         slower = statistics.median(
             (ours - base) / (theirs - base)
-            for ours, theirs, base in zip(trips["Link"], trips[other], trips["direct"])
+            for ours, theirs, base in zip(
+                trips["Link"], trips[other], trips["direct"], strict=True
+            )
         )
-        print(
-            f"Link / {other}: throughput {faster:.2f}, added round trip {slower:.2f}"
-        )
+        print(f"Link / {other}: throughput {faster:.2f}, added round trip {slower:.2f}")
 
 
 if __name__ == "__main__":

@@ -84,8 +84,9 @@ def wait_for_answer(url: str, process: subprocess.Popen) -> None:
             time.sleep(0.1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def browser() -> Iterator[Browser]:
+    """Ends with its test: while it lives, its event loop runs in our thread."""
     assert CHROMIUM, "CI needs Chromium: .ci/run installs it"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)

@@ -48,10 +48,20 @@ class Lab:
         self.page.evaluate(script, command)
 
     def run_all(self, *, timeout: float) -> list[dict]:
-        """Restart the kernel and run all cells; returns all outputs. ``timeout`` is in seconds."""
+        """Restart the kernel, run all cells, and return all outputs.
+
+        ``timeout`` is in seconds.
+        """
         self.page.evaluate(RUN_ALL)
         self.page.wait_for_function("() => window.allRan", timeout=timeout * 1000)
         return self.outputs()
+
+    def run(self, text: str) -> Locator:
+        """Run the code cell that contains ``text``, wait for its end, return it."""
+        cell = self.cell(text)
+        script = "() => window.jupyterapp.commands.execute('notebook:run-cell')"
+        self.page.evaluate(script)
+        return cell
 
     def start(self, code: str) -> None:
         """Run ``code`` in a new cell below; returns while it runs."""

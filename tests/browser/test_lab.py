@@ -34,8 +34,9 @@ def test_runs_from_top_to_bottom(lab: Lab, name: str) -> None:
 def test_explore_follows_mouse_and_keyboard(lab: Lab) -> None:
     """A slider moved by mouse and by keyboard redraws; also while a cell awaits."""
     lab.open("notebooks/01-request-response.ipynb")
-    lab.run_all(timeout=120 * TIME_UNIT)
-    cell = lab.cell("explore_chunks(")
+    lab.run("import asyncio")
+    lab.run("MB = 1_000_000")
+    cell = lab.run("explore_chunks(")
     handle = cell.locator(".noUi-handle").first
     picture = cell.locator("figure img")
 
