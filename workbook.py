@@ -39,9 +39,9 @@ UV = "uv==0.13.9"  # installs everything in seconds where pip takes a minute
 # nbval runs each notebook; a cell tagged nbval-check-output (every claim) must
 # print what is stored. Its own time-out for a cell would be 2,000 s.
 NBVAL = ["--nbval-lax", "--nbval-cell-timeout=60"]
-# More workers than cores, for most tests wait more than they compute. One notebook
-# stays on one worker: its cells share a kernel (tests/conftest.py).
-PARALLEL = ["-n", "4", "--dist", "loadgroup"]
+# More workers than cores, for most tests wait more than they compute. How tests are
+# spread over them says tests/conftest.py: a notebook's cells share a kernel.
+PARALLEL = ["-n", "4"]
 
 JUPYTERLAB_DEFAULTS = {
     # No pop-up that asks whether to fetch news.

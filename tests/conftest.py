@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from helpers import server
 
@@ -24,16 +25,21 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("workbook")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The cells of a notebook share a kernel, and the browser tests a JupyterLab.
+class ByKernel(LoadScopeScheduling):
+    """Spreads single tests over the workers, but keeps together what shares a process.
 
-    So each notebook is one group for pytest-xdist, and those tests are another.
+    The cells of a notebook share a kernel, the browser tests a JupyterLab.
     """
-    for item in items:
-        if item.path.suffix == ".ipynb":
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-        elif "browser" in item.path.parts:
-            item.add_marker(pytest.mark.xdist_group("browser"))
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::")[0]
+        if file.startswith("tests/browser/"):
+            return "browser"
+        return file if file.endswith(".ipynb") else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByKernel:
+    return ByKernel(config, log)
 
 
 def holds_within(condition: Callable[[], object], patience: float = 5.0) -> bool:
