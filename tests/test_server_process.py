@@ -16,6 +16,7 @@ import pytest
 from aiohttp import web
 
 from helpers.server import HTTPServer, running
+from tests.conftest import holds_within
 
 # As from a notebook: a child need not import pytest for the classes below.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -141,7 +142,8 @@ def test_an_error_while_starting_reaches_the_caller(kind, message):
     with pytest.raises(RuntimeError, match=message):
         server.start()
     assert not server.running
-    assert children() <= before
+    # Where it came while the process started, another thread ends that.
+    assert holds_within(lambda: children() <= before)
 
 
 def test_anything_but_loopback_is_refused_before_a_process_is_started():
@@ -176,7 +178,8 @@ def test_an_interrupt_while_starting_leaves_no_process():
         server.start()
     thread.join()
     assert not server.running
-    assert children() <= before
+    # Where it came while the process started, another thread ends that.
+    assert holds_within(lambda: children() <= before)
 
 
 def test_the_pid_of_a_stopped_server_is_a_clear_error():
