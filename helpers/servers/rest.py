@@ -135,7 +135,12 @@ class VideoServer(ProblemServer):
         return answer(number, video)
 
     async def put(self, request: web.Request) -> web.Response:
-        """Idempotent: the second time the video is what it already was."""
+        """Idempotent: the second time the video is what it already was.
+
+        Its answer shows what is now stored, with that one's ETag. RFC 9110, section
+        9.3.4 would have none where the server changed what it was sent; here it only
+        adds the id, which the address says already.
+        """
         require_accepts(request, JSON)
         number = int(request.match_info["id"])
         video = Video.from_json(await self._read(request, JSON), number)

@@ -57,7 +57,7 @@ def dns_cache(seconds: Sequence[float]) -> Chart:
         {what: 1e3 * took for what, took in zip(asked, seconds, strict=True)},
         unit="time to answer, ms (logarithmic)",
         log=True,
-        title="Who asks a second time, waits for nobody far away",
+        title="Whoever asks again need not wait for the far server",
         alt="The first question for each name takes more than a round trip of 40 ms, "
         "the second one a few milliseconds at most.",
     )

@@ -10,7 +10,7 @@ TRIES = 6  # in a row that move nothing
 
 TUS = {"Tus-Resumable": "1.0.0"}
 GONE = (404, 410)
-WORTH_ANOTHER_TRY = (409, 423, 429, 500, 502, 503, 504)
+WORTH_ANOTHER_TRY = (409, 423, 429, *range(500, 600))
 
 
 async def upload(url: str, data: bytes, client: httpx.AsyncClient) -> str:

@@ -5,9 +5,9 @@ The notebooks are copies, so that no test writes into the workbook's own.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -23,7 +23,8 @@ from tests.conftest import TIME_UNIT
 from workbook import silence_news
 
 ROOT = Path(__file__).resolve().parents[2]
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 QUIET = [
     "--no-sandbox",  # CI runs as root, where Chromium's sandbox refuses to
     "--disable-gpu",
@@ -50,38 +51,39 @@ def lab_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     for name in ("notebooks", "labs"):
         shutil.copytree(ROOT / name, folder / name)
     silence_news(sys.prefix)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     environment = os.environ | {
         "PYTHONPATH": str(ROOT),
         "WORKBOOK_LEDGER": str(folder / "ledger.json"),
         "JUPYTER_CONFIG_DIR": str(folder / "jupyter"),
+        "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
         "IPYTHONDIR": str(folder / "ipython"),
     }
     argv = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
-    argv += [f"--ServerApp.root_dir={folder}", f"--port={port}", "--ip=127.0.0.1"]
-    argv += ["--IdentityProvider.token=secret", "--ServerApp.port_retries=0"]
+    argv += [f"--ServerApp.root_dir={folder}", "--port=0", "--ip=127.0.0.1"]
+    argv += ["--IdentityProvider.token=secret"]
     argv += ["--LabApp.expose_app_in_browser=True", "--log-level=ERROR"]
     with subprocess.Popen(argv, cwd=folder, env=environment) as process:
         try:
-            url = f"http://127.0.0.1:{port}"
-            wait_for_answer(f"{url}/api?token=secret", process)
-            yield url
+            yield wait_for_server(folder / "runtime", process)
         finally:
             process.terminate()
             process.wait(timeout=30 * TIME_UNIT)
 
 
-def wait_for_answer(url: str, process: subprocess.Popen) -> None:
+def wait_for_server(runtime: Path, process: subprocess.Popen) -> str:
+    """Its address, which it writes into a file before it answers."""
     deadline = time.monotonic() + 60 * TIME_UNIT
     while True:
         try:
-            urllib.request.urlopen(url, timeout=5).close()
-            return
-        except OSError:
-            assert process.poll() is None, "JupyterLab ended before it answered"
-            assert time.monotonic() < deadline, "JupyterLab does not answer"
-            time.sleep(0.1)
+            for file in runtime.glob("jpserver-*.json"):
+                url = json.loads(file.read_text())["url"].rstrip("/")
+                urllib.request.urlopen(f"{url}/api?token=secret", timeout=5).close()
+                return url
+        except (OSError, ValueError):
+            pass  # half written, or not answering yet
+        assert process.poll() is None, "JupyterLab ended before it answered"
+        assert time.monotonic() < deadline, "JupyterLab does not answer"
+        time.sleep(0.1)
 
 
 @pytest.fixture
