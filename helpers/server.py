@@ -204,8 +204,8 @@ class Server(Startable):
                 name=f"server {self.name}",
                 daemon=True,
             )
-            self._thread.start()
             try:
+                self._thread.start()
                 life.ready.wait()
             except BaseException:  # a kernel interrupt
                 life.end()

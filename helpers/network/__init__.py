@@ -4,5 +4,6 @@ from helpers.network.capture import Capture
 from helpers.network.datagram_link import DatagramLink
 from helpers.network.decode import decode
 from helpers.network.link import Link
+from helpers.network.one_port import links_on_one_port
 
-__all__ = ["Capture", "DatagramLink", "Link", "decode"]
+__all__ = ["Capture", "DatagramLink", "Link", "decode", "links_on_one_port"]
