@@ -12,15 +12,13 @@ from __future__ import annotations
 import functools
 import random
 import socket
-import threading
-from collections import OrderedDict, deque
-from typing import Self
+from collections import OrderedDict
 
-from helpers.network.capture import Capture, Crossing, Direction, Event
-from helpers.network.conditions import Lane, Setting, chance, duration, rate
-from helpers.network.endpoint import Target, address_of, family_of
-from helpers.network.reactor import READ, Reactor, clock
-from helpers.server import Startable
+from helpers.network.capture import Crossing, Direction, Event
+from helpers.network.conditions import Lane, Setting, chance, duration
+from helpers.network.endpoint import Target, address_of
+from helpers.network.reactor import READ, clock
+from helpers.network.relay import Relay
 
 __all__ = ["DatagramLink"]
 
@@ -30,7 +28,7 @@ MAX_UNDER_WAY = 10_000  # datagrams; a full queue drops, as a router's does
 A_TURN = 100  # datagrams read before timers and others have theirs
 
 
-class DatagramLink(Startable):
+class DatagramLink(Relay):
     """A relay for datagrams that delays, drops, doubles and reorders them.
 
     latency      seconds that every datagram takes, one way
@@ -45,9 +43,8 @@ class DatagramLink(Startable):
     All but ``seed`` may be set while it runs.
     """
 
-    latency = Setting(0.0, duration)
-    jitter = Setting(0.0, duration)
-    bandwidth = Setting(None, rate)
+    transport = "udp"
+
     loss = Setting(0.0, chance)
     duplication = Setting(0.0, chance)
     reordering = Setting(0.0, chance)
@@ -69,10 +66,7 @@ class DatagramLink(Startable):
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
-        super().__init__(name=name, host=host, port=port)
-        if not isinstance(target, Startable):
-            address_of(target)  # raises for what it does not know
-        self.target = target
+        super().__init__(target, seed=seed, name=name, host=host, port=port)
         self.latency = latency
         self.jitter = jitter
         self.bandwidth = bandwidth
@@ -80,53 +74,13 @@ class DatagramLink(Startable):
         self.duplication = duplication
         self.reordering = reordering
         self.reorder_by = reorder_by
-        self.seed = seed
-        self.capture = Capture("udp")
-        self.errors: deque[BaseException] = deque(maxlen=20)
-        self._lock = threading.RLock()
         self._seen = 0
 
-    def settings_changed(self) -> None:
-        """Each datagram asks for the settings anew."""
-
-    def start(self) -> Self:
-        """Listen. Idempotent. The same faults again from the first datagram on."""
-        with self._lock:
-            if self.running:
-                return self
-            family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-            self._socket = socket.socket(family, socket.SOCK_DGRAM)
-            try:
-                self._socket.bind((self.host, self._wanted_port))
-            except OSError:
-                self._socket.close()
-                raise
-            self._socket.setblocking(False)
-            self._clients: OrderedDict[tuple, _Client] = OrderedDict()
-            self._lanes = {way: Lane() for way in Direction}
-            self._chances = {
-                way: random.Random(f"{self.seed}:{way}") for way in Direction
-            }
-            self._under_way = self._seen = self._numbers = 0
-            self.started_at = clock()
-            self.capture.clear()
-            self.errors.clear()
-            self._reactor = Reactor(f"link {self.name}", self.errors.append)
-            self.capture.settle = self._reactor.settle
-            self._reactor.call_soon(
-                lambda: self._reactor.listen(self._socket, READ, self._from_clients)
-            )
-            self._remember(self._socket.getsockname()[1])
-        return self
-
-    def stop(self) -> None:
-        """Close the port; what is under way is lost. Idempotent."""
-        with self._lock:
-            if not self.running:
-                return
-            self._forget()
-            self._reactor.call_soon(self._close)
-            self._reactor.stop()
+    def begin_anew(self) -> None:
+        self._clients: OrderedDict[tuple, _Client] = OrderedDict()
+        self._lanes = {way: Lane() for way in Direction}
+        self._chances = {way: random.Random(f"{self.seed}:{way}") for way in Direction}
+        self._under_way = self._seen = self._numbers = 0
 
     @property
     def requests(self) -> int:
@@ -141,10 +95,10 @@ class DatagramLink(Startable):
 
     # -- on the reactor's thread ------------------------------------------------------
 
-    def _from_clients(self) -> None:
+    def receive(self) -> None:
         for _ in range(A_TURN):
             try:
-                data, address = self._socket.recvfrom(LARGEST)
+                data, address = self.socket.recvfrom(LARGEST)
             except BlockingIOError:
                 return
             except OSError:  # ICMP: an answer found nobody at its client's port
@@ -159,12 +113,12 @@ class DatagramLink(Startable):
             if len(self._clients) >= MAX_CLIENTS:
                 # the one that has been silent for longest
                 _, oldest = self._clients.popitem(last=False)
-                self._reactor.listen(oldest.socket, 0, self._from_clients)
+                self.reactor.listen(oldest.socket, 0, self.receive)
                 oldest.socket.close()
             self._numbers += 1
-            client = _Client(self._numbers, address, family_of(self.target))
+            client = _Client(self._numbers, address, self.family)
             self._clients[address] = client
-            self._reactor.listen(
+            self.reactor.listen(
                 client.socket, READ, functools.partial(self._from_server, client)
             )
         self._clients.move_to_end(address)
@@ -196,7 +150,7 @@ class DatagramLink(Startable):
             if late < self.reordering:
                 arrival += self.reorder_by
             self._under_way += 1
-            self._reactor.call_at(
+            self.reactor.call_at(
                 arrival, functools.partial(self._deliver, client, way, data, now)
             )
 
@@ -208,7 +162,7 @@ class DatagramLink(Startable):
             if way is Direction.TO_SERVER:
                 client.socket.sendto(data, address_of(self.target))
             else:
-                self._socket.sendto(data, client.address)
+                self.socket.sendto(data, client.address)
         except OSError:  # nobody there, or no room: a datagram vanishes
             self._record(client, way, data, sent, None)
         else:
@@ -230,12 +184,10 @@ class DatagramLink(Startable):
             )
         )
 
-    def _close(self) -> None:
+    def close(self) -> None:
         for client in self._clients.values():
-            self._reactor.listen(client.socket, 0, self._close)
+            self.reactor.listen(client.socket, 0, self.receive)
             client.socket.close()
-        self._reactor.listen(self._socket, 0, self._close)
-        self._socket.close()
 
 
 class _Client:

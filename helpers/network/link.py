@@ -15,13 +15,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import math
-import socket
-import threading
-from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Self
 
-from helpers.network.capture import Capture, Crossing, Direction, Event
+from helpers.network.capture import Crossing, Direction, Event
 from helpers.network.conditions import (
     CutSchedule,
     Lane,
@@ -30,10 +26,10 @@ from helpers.network.conditions import (
     quantity,
     rate,
 )
-from helpers.network.endpoint import Target, address_of, family_of, reset
+from helpers.network.endpoint import Target, reset
 from helpers.network.pair import CHUNK, PACED_CHUNK, Flow, Pair
-from helpers.network.reactor import READ, Reactor, clock
-from helpers.server import BACKLOG, Startable
+from helpers.network.reactor import READ, clock
+from helpers.network.relay import Relay
 
 __all__ = ["Link"]
 
@@ -41,7 +37,7 @@ MAX_CONNECTIONS = 10_000
 NOTED = 1000  # crossings noted before they are recorded
 
 
-class Link(Startable):
+class Link(Relay):
     """A relay that delays, throttles, stalls and cuts, and captures all that crosses.
 
     latency          seconds that every byte takes, one way
@@ -59,9 +55,8 @@ class Link(Startable):
     link that starts again meets the same faults again.
     """
 
-    latency = Setting(0.0, duration)
-    jitter = Setting(0.0, duration)
-    bandwidth = Setting(None, rate)
+    transport = "tcp"
+
     cut_after = Setting(None, quantity)
     cut_after_seconds = Setting(None, rate)
 
@@ -82,74 +77,28 @@ class Link(Startable):
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
-        super().__init__(name=name, host=host, port=port)
-        if not isinstance(target, Startable):
-            address_of(target)  # raises for what it does not know
-        self.target = target
-        self.family = family_of(target)
-        self.seed = seed
+        super().__init__(target, seed=seed, name=name, host=host, port=port)
         self._cut_every = rate("cut_every", cut_every)
         self._stall_after = quantity("stall_after", stall_after)
         self._stall = duration("stall", stall)
-        self._begin_anew()
+        self.begin_anew()
         self.latency = latency
         self.jitter = jitter
         self.bandwidth = bandwidth
         self.cut_after = cut_after
         self.cut_after_seconds = cut_after_seconds
-        self.capture = Capture("tcp")
         self._noted: list[tuple[float, Flow, bytes, int]] = []
         self._room = self.capture.room
-        self.errors: deque[BaseException] = deque(maxlen=20)
         self.pairs: set[Pair] = set()
-        self._lock = threading.RLock()
         self.buffer = memoryview(bytearray(CHUNK))
         self.paced_buffer = self.buffer[:PACED_CHUNK]
 
-    def _begin_anew(self) -> None:
-        """What each start begins with: the same faults from the same seed."""
+    def begin_anew(self) -> None:
         self._opened = 0
         self.stalls = 0
         self._stall_at = self._stall_after
         self.cuts = CutSchedule(self._cut_every, self.seed)
         self.lanes = {direction: Lane() for direction in Direction}
-
-    def start(self) -> Self:
-        """Listen. Idempotent."""
-        with self._lock:
-            if self.running:
-                return self
-            family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-            self._listener = socket.socket(family, socket.SOCK_STREAM)
-            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                self._listener.bind((self.host, self._wanted_port))
-            except OSError:
-                self._listener.close()
-                raise
-            self._listener.listen(BACKLOG)
-            self._listener.setblocking(False)
-            self.started_at = clock()
-            self._begin_anew()
-            self.settings_changed()
-            self.errors.clear()
-            self.capture.clear()
-            self.reactor = Reactor(f"link {self.name}", self.errors.append)
-            self.capture.settle = self._settle
-            self.reactor.call_soon(
-                lambda: self.reactor.listen(self._listener, READ, self._accept)
-            )
-            self._remember(self._listener.getsockname()[1])
-        return self
-
-    def stop(self) -> None:
-        """Close every connection and the port. Idempotent."""
-        with self._lock:
-            if not self.running:
-                return
-            self._forget()
-            self.reactor.call_soon(self._close)
-            self.reactor.stop()
 
     @property
     def requests(self) -> int:
@@ -190,10 +139,10 @@ class Link(Startable):
 
     # -- on the reactor's thread ------------------------------------------------------
 
-    def _accept(self) -> None:
+    def receive(self) -> None:
         for _ in range(100):  # then let the others have their turn
             try:
-                client, _ = self._listener.accept()
+                client, _ = self.socket.accept()
             except BlockingIOError:
                 return
             except OSError as error:
@@ -215,18 +164,16 @@ class Link(Startable):
 
     def _rest_from_accepting(self) -> None:
         """Out of descriptors: a selector would report the listener for ever."""
-        self.reactor.listen(self._listener, 0, self._accept)
+        self.reactor.listen(self.socket, 0, self.receive)
         self.reactor.call_at(
             clock() + 0.1,
-            lambda: self.reactor.listen(self._listener, READ, self._accept),
+            lambda: self.reactor.listen(self.socket, READ, self.receive),
         )
 
-    def _close(self) -> None:
+    def close(self) -> None:
         self.account()
         for pair in list(self.pairs):
             pair.end()
-        self.reactor.listen(self._listener, 0, self._accept)
-        self._listener.close()
 
     def settings_changed(self) -> None:
         """Whether this link adds nothing at all decides which way bytes take."""
@@ -256,7 +203,7 @@ class Link(Startable):
             )
         self._room = self.capture.room
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         self.reactor.call_soon(self.account)
         self.reactor.settle()
 
