@@ -83,11 +83,24 @@ class Kernel:
                 return reply["content"]
 
     def run(self, code: str, cell: str | None = None) -> str:
-        """Run a cell that succeeds, and return the first thing that it printed."""
-        request = self.send(code + "\nprint('', flush=True)", cell)
+        """Run a cell that succeeds, and return all that it printed."""
+        request = self.send(code, cell)
         reply = self.end_of(request)
         assert reply["status"] == "ok", "\n".join(reply["traceback"])
-        return self.printed(request).strip()
+        return self.all_printed(request).strip()
+
+    def all_printed(self, request: str) -> str:
+        """What the cell printed: a line may come in several messages."""
+        text = ""
+        while True:
+            message = self.client.get_iopub_msg(timeout=self.patience)
+            if message["parent_header"].get("msg_id") != request:
+                continue
+            content = message["content"]
+            if message["msg_type"] == "stream":
+                text += content["text"]
+            elif content.get("execution_state") == "idle":
+                return text
 
     def interrupted(self, code: str, cell: str | None = None) -> tuple[dict, float]:
         """Interrupt a cell once it printed; how it ended, and after how long."""
