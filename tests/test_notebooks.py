@@ -7,6 +7,7 @@ that are tagged: so these tests see to it that all ran and all claims are tagged
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 import socket
 from collections.abc import Iterator
@@ -261,3 +262,34 @@ def test_badge_has_the_one_address(path):
     found = authoring.BADGE.findall(prose)
     assert found == [authoring.badge(path)], "python3 workbook.py badges corrects it"
     assert prose.count("mybinder.org") == found[0].count("mybinder.org")
+
+
+def names(code: str) -> tuple[set[str], set[str]]:
+    """Which names the code makes, and which it uses."""
+    made, used = set(), set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Name):
+            (used if isinstance(node.ctx, ast.Load) else made).add(node.id)
+        elif isinstance(node, ast.arg):
+            made.add(node.arg)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            made.add(node.name)
+        elif isinstance(node, ast.alias):
+            made.add((node.asname or node.name).split(".")[0])
+    return made, used
+
+
+@every_notebook
+def test_experiments_run_in_any_order(path):
+    """Once the import cell ran, an experiment needs no other one before it."""
+    sections = [""]
+    for cell in read(path).cells:
+        if cell.cell_type == "code":
+            sections[-1] += cell.source + "\n"
+        elif re.search(r"^## \d", cell.source, flags=re.M):
+            sections.append("")
+    imports, *experiments = sections
+    known = names(imports)[0] | set(dir(builtins))
+    for code in experiments:
+        made, used = names(code)
+        assert used <= made | known, f"from another experiment: {used - made - known}"

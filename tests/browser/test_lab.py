@@ -35,7 +35,6 @@ def test_explore_follows_mouse_and_keyboard(lab: Lab) -> None:
     """A slider moved by mouse and by keyboard redraws; also while a cell awaits."""
     lab.open("notebooks/01-request-response.ipynb")
     lab.run("import asyncio")
-    lab.run("MB = 1_000_000")
     cell = lab.run("explore_chunks(")
     handle = cell.locator(".noUi-handle").first
     picture = cell.locator("figure img")
