@@ -7,6 +7,7 @@ import pytest
 from helpers.measure.models import (
     expected_attempts,
     expected_bytes,
+    expected_throughput,
     expected_upload_time,
 )
 
@@ -56,3 +57,16 @@ def test_the_best_chunk_lies_between_the_smallest_and_the_largest():
         expected_upload_time(2e6, chunk, **road) for chunk in (1e4, 2e5, 2e6)
     )
     assert middle < small and middle < large
+
+
+def test_littles_law_gives_the_rate():
+    """The smallest bound decides: 50 threads that wait 0.1 s take 500 a second."""
+    assert expected_throughput(0.1, 1000, 50) == pytest.approx(500)
+    assert expected_throughput(0.1, 1000, 50, 20) == pytest.approx(200)
+
+
+@pytest.mark.parametrize("wrong", [(0, 5), (0.1,), (0.1, 0)])
+def test_littles_law_needs_a_wait_and_a_bound(wrong):
+    """Without them there is no rate to expect."""
+    with pytest.raises(ValueError, match="above 0"):
+        expected_throughput(*wrong)

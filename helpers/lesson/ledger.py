@@ -43,7 +43,7 @@ Value = float | int | str | bool
 
 # What the last word of a figure's name says about its unit.
 UNITS = {unit: unit for unit in ("s", "ms", "bytes", "kB", "MB", "times")}
-UNITS |= {"percent": "%"}
+UNITS |= {"percent": "%", "rps": "requests/s"}
 
 
 class Figure(NamedTuple):

@@ -1,7 +1,6 @@
-"""What theory expects of an upload over a line that breaks, to stand beside what
-was measured.
+"""What theory expects, to stand beside what was measured.
 
-The line breaks at any byte with the same chance, every ``cut_every`` bytes on
+Of an upload over a line that breaks: the line breaks at any byte with the same chance, every ``cut_every`` bytes on
 average: the bytes between two cuts are exponential, so a piece of ``size`` bytes
 crosses unbroken with probability exp(-size / cut_every), and the number of
 attempts that it takes is geometric.
@@ -11,7 +10,12 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["expected_attempts", "expected_bytes", "expected_upload_time"]
+__all__ = [
+    "expected_attempts",
+    "expected_bytes",
+    "expected_throughput",
+    "expected_upload_time",
+]
 
 
 def expected_attempts(size: float, cut_every: float) -> float:
@@ -50,3 +54,17 @@ def expected_upload_time(
     each = expected_bytes(chunk, cut_every) / bandwidth
     each += (trips_per_chunk + cuts * trips_per_cut) * round_trip
     return size / chunk * each
+
+
+def expected_throughput(wait: float, *bounds: float) -> float:
+    """Requests a second, when each waits ``wait`` seconds and nothing else costs.
+
+    ``bounds`` say how many can wait at once: clients, threads, connections of a
+    pool; the smallest decides. Little's law (J. D. C. Little, Operations Research
+    9(3), 1961): the number in a system is the rate times the time spent in it.
+
+    Raises ValueError when ``wait`` or a bound is not above 0.
+    """
+    if not (wait > 0 and bounds and min(bounds) > 0):
+        raise ValueError("wait and every bound must be above 0, and one be given")
+    return min(bounds) / wait

@@ -13,10 +13,21 @@ from helpers.measure.units import number
 from helpers.show.display import Display, check_label, escape
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.ticker import Formatter
 
-__all__ = ["COLOURS", "FAINT", "GUESS", "SMALL", "TEXT", "Canvas", "Chart", "required"]
+__all__ = [
+    "COLOURS",
+    "FAINT",
+    "GUESS",
+    "INK",
+    "SMALL",
+    "TEXT",
+    "Canvas",
+    "Chart",
+    "required",
+]
 
 # Okabe and Ito's palette, told apart with every kind of colour vision. Its yellow
 # is left out: it does not show on white.
@@ -80,14 +91,24 @@ class Chart(Display):
 class Canvas:
     """One figure in the workbook's style, while it is drawn.
 
-    On leaving the context it becomes ``chart``. ``height`` is in inches.
+    On leaving the context it becomes ``chart``. ``height`` is in inches. ``grid``
+    is (rows, columns) of panels with the same scales; ``axes`` is the first one.
     """
 
-    def __init__(self, title: str, alt: str, label: str, *, height: float) -> None:
+    def __init__(
+        self,
+        title: str,
+        alt: str,
+        label: str,
+        *,
+        height: float,
+        grid: tuple[int, int] = (1, 1),
+    ) -> None:
         self.title = title
         self.alt = alt
         self.label = check_label(label)
         self.height = min(max(height, 1.8), TALLEST)
+        self.grid = grid
         self.facts: dict[str, str] = {}
         self.chart: Chart
 
@@ -101,8 +122,14 @@ class Canvas:
         FigureCanvasAgg(self.figure)
         foot = 0.22 / self.height  # the label stands there
         self.figure.set_layout_engine("constrained", rect=(0, foot, 1, 1 - foot))
-        self.axes = self.figure.add_subplot()
-        self._style()
+        panels = self.figure.subplots(
+            *self.grid, squeeze=False, sharex=True, sharey=True
+        )
+        self.panels: list[Axes] = list(panels.flat)
+        self.axes = self.panels[0]
+        self._write_around()
+        for axes in self.panels:
+            _style(axes)
         return self
 
     def __exit__(self, failed: type | None, *_: object) -> None:
@@ -113,13 +140,7 @@ class Canvas:
         finally:
             _drawing.release()
 
-    def _style(self) -> None:
-        axes = self.axes
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.spines[["left", "bottom"]].set_color(FAINT)
-        axes.tick_params(labelsize=SMALL, colors=INK, length=3)
-        axes.grid(color="#dddddd", linewidth=0.8)
-        axes.set_axisbelow(True)
+    def _write_around(self) -> None:
         title = "\n".join(textwrap.wrap(self.title, 78))
         self.figure.suptitle(
             title, x=0.01, ha="left", fontsize=TEXT + 2, fontweight="bold", color=INK
@@ -189,6 +210,14 @@ class Canvas:
             color=INK,
             bbox={"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1},
         )
+
+
+def _style(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(FAINT)
+    axes.tick_params(labelsize=SMALL, colors=INK, length=3)
+    axes.grid(color="#dddddd", linewidth=0.8)
+    axes.set_axisbelow(True)
 
 
 def _written_out() -> Formatter:

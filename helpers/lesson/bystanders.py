@@ -1,0 +1,80 @@
+"""Bystanders: what everybody else sees while one request is slow."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+import httpx
+
+from helpers.measure import open_loop
+from helpers.server import Startable
+
+__all__ = ["Bystanders", "bystanders", "node_beats"]
+
+Moments = tuple[float, float]  # sent, answered; perf_counter seconds
+
+
+@dataclass
+class Bystanders:
+    """The slow request and all others, as (sent, answered) in perf_counter seconds.
+
+    ``answer`` is what the slow request got.
+    """
+
+    slow: Moments = (0.0, 0.0)
+    answer: str = ""
+    others: list[Moments] = field(default_factory=list)
+
+    @property
+    def worst(self) -> float:
+        """The longest that another request waited for its answer, in seconds."""
+        return max(answered - sent for sent, answered in self.others)
+
+
+async def bystanders(
+    server: Startable, path: str, *, rate: float = 50, before: float = 0.2
+) -> Bystanders:
+    """Ask for ``path`` once, while others ask for ``/quick`` at ``rate`` a second.
+
+    The others begin ``before`` seconds earlier, and go on as long after the slow
+    request's answer. Raises httpx.HTTPStatusError when it is answered by an error.
+    """
+    seen = Bystanders()
+    limits = httpx.Limits(max_connections=None)  # the crowd must not wait in the client
+    async with httpx.AsyncClient(
+        base_url=server.url, timeout=30, limits=limits
+    ) as client:
+
+        async def quick() -> None:
+            sent = time.perf_counter()
+            await client.get("/quick")
+            seen.others.append((sent, time.perf_counter()))
+
+        crowd = asyncio.create_task(
+            open_loop(quick, rate=rate, seconds=60, progress=False)
+        )
+        try:
+            await asyncio.sleep(before)
+            sent = time.perf_counter()
+            answer = await client.get(path)
+            seen.slow = sent, time.perf_counter()
+            await asyncio.sleep(before)
+        finally:
+            crowd.cancel()
+            await asyncio.wait([crowd])
+        seen.answer = answer.raise_for_status().text
+        return seen
+
+
+async def node_beats(server: Startable) -> list[Moments]:
+    """The beats of a Node.js server that gives them at ``/beats``: (moment, lag).
+
+    Node.js counts from 1970, as all clocks that two processes share do; here they
+    are perf_counter seconds, as everything else is.
+    """
+    async with httpx.AsyncClient(base_url=server.url) as client:
+        answer = await client.get("/beats")
+    shift = time.time() - time.perf_counter()
+    return [(moment - shift, lag) for moment, lag in answer.raise_for_status().json()]
