@@ -148,3 +148,12 @@ def test_what_fits_no_slider_is_refused(options, message):
     """The message names the argument that does not fit."""
     with pytest.raises(ValueError, match=message):
         predict(QUESTION, **options)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "step"),
+    [(0, 2000, 20), (0, 40, 1), (-2, 8, 1), (0, 12_000, 200), (0.0, 8.0, 0.1)],
+)
+def test_a_slider_is_crossed_in_a_hundred_presses(low, high, step):
+    """The step is a round number unless told, and whole between whole bounds."""
+    assert predict(QUESTION, low, high).step == step

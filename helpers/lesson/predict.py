@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from typing import Any
 
 import ipywidgets as widgets
@@ -71,16 +72,19 @@ def predict(
     high: float,
     unit: str = "",
     *,
-    step: float = 1,
+    step: float | None = None,
     start: float | None = None,
 ) -> Guess:
     """Ask for a number on a slider; without an answer everything runs the same.
 
-    The slider stands at ``start``, or at ``low``, until the learner moves it. A guess
-    made earlier comes back when the cell is run again.
+    The slider stands at ``start``, or at ``low``, until the learner moves it. ``step``
+    is what one press of an arrow key moves it by; unless told, a round number that
+    takes 100 presses at most, and a whole one between whole bounds. A guess made
+    earlier comes back when the cell is run again.
 
     Raises ValueError when ``low``, ``high``, ``step`` and ``start`` fit no slider.
     """
+    step = _round_step(low, high) if step is None else step
     _check(low, high, step, start)
     guess = Guess(question, low, high, step, unit)
     if get_ipython() is None:
@@ -91,6 +95,18 @@ def predict(
         bundle = asked._repr_mimebundle_() | {"text/plain": repr(guess)}
         display(bundle, raw=True)
     return guess
+
+
+def _round_step(low: float, high: float) -> float:
+    """1, 2 or 5 times a power of ten: the least with which 100 steps suffice."""
+    if not low < high:
+        return 1  # _check says what is wrong
+    least = (high - low) / 100
+    if isinstance(low, int) and isinstance(high, int) and least <= 1:
+        return 1
+    power = 10 ** math.floor(math.log10(least))
+    step = next(n * power for n in (1, 2, 5, 10) if n * power >= least * 0.999)
+    return round(step) if step >= 1 else step
 
 
 def _check(low: float, high: float, step: float, start: float | None) -> None:
