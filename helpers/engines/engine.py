@@ -1,0 +1,344 @@
+"""Engine: the real thing, started privately, and gone without a trace.
+
+    with Postgres() as postgres:
+        ...
+
+    Exception
+     └── EngineError
+          ├── EngineMissing   not on this machine: one line says how to get it
+          └── EngineFailed    did not start, or died: the end of its log says why
+
+An engine listens on loopback, on a free port, in a temporary folder. It ends with
+its cell and with the kernel, and so does all that it forked (see keeper.py).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import ClassVar, Self
+
+from helpers.engines.keeper import Keeper, reachable
+from helpers.engines.sources import Source
+from helpers.server import Startable
+
+__all__ = ["Engine", "EngineError", "EngineFailed", "EngineMissing"]
+
+POLL = 0.01  # seconds between two looks whether it answers
+SHOWN_LINES = 15
+ATTEMPTS = 5  # at a free port that somebody else may be quicker to take
+# An ordinary user that every Unix has; for software that refuses to run as root.
+NOBODY = "nobody"
+
+
+class EngineError(Exception):
+    """What goes wrong with an engine."""
+
+
+class EngineMissing(EngineError):
+    """It is not on this machine; the message says in one line how to get it."""
+
+
+class EngineFailed(EngineError):
+    """It did not start, or died; the message ends with the end of its log."""
+
+
+class Engine(Startable):
+    """A server that is not ours, as a child process with a folder of its own.
+
+    A subclass names its ``source`` and writes :meth:`command`; it may write
+    :meth:`prepare`, :meth:`environment` and :meth:`ready` too.
+
+    After :meth:`kill` it can be started again, at the same port and on its data.
+    After :meth:`stop` its data is gone.
+    """
+
+    source: ClassVar[Source]
+    refuses_root: ClassVar[bool] = False
+    picks_port: ClassVar[bool] = False  # whether it tells the port, or is told
+    quit_by: ClassVar[int] = signal.SIGTERM  # how it wants to be asked to end
+    patience: float = 20.0  # seconds until it must answer, on a busy machine too
+
+    def __init__(self, *, name: str | None = None, port: int = 0) -> None:
+        super().__init__(name=name, port=port)
+        self.borrowed = False  # one that ran already, and is not ours to end
+        self._keeper: Keeper | None = None
+        self._pid: int | None = None
+        self._log: list[str] = []
+        self._lock = threading.RLock()
+        self._giving_up = threading.Event()
+
+    # -- is it here? -------------------------------------------------------------
+
+    @classmethod
+    def why_not(cls) -> str | None:
+        """None where it can start; else one line that says how to get it."""
+        if cls.source.address():
+            return None
+        if sys.platform == "win32":
+            return "engines are started on Linux and macOS only: on Windows, use WSL"
+        if cls.find() is None:
+            return f"{cls.source.name} is not on this machine. {cls.source.cure}"
+        return None
+
+    @classmethod
+    def available(cls) -> bool:
+        """Whether it can start here."""
+        return cls.why_not() is None
+
+    @classmethod
+    def find(cls) -> Path | None:
+        """Its program, the package's before the system's."""
+        return next(cls.source.programs(), None)
+
+    # -- what a subclass writes ----------------------------------------------------
+
+    def command(self, program: Path, port: int) -> list[str]:
+        """The command that serves on ``self.host`` and ``port``."""
+        raise NotImplementedError
+
+    def environment(self) -> dict[str, str]:
+        """Its environment: little, so that it runs the same everywhere."""
+        kept = {"PATH", "TMPDIR", "SYSTEMROOT"}
+        return {name: os.environ[name] for name in kept & os.environ.keys()} | {
+            "HOME": str(self.folder),
+            "LC_ALL": "C",
+        }
+
+    def prepare(self, program: Path) -> None:
+        """Fill ``self.folder``, once, before the first start; see :meth:`run`."""
+
+    def ready(self, port: int) -> int | None:
+        """Its port once it answers, else None; or raise OSError: not yet."""
+        with socket.create_connection((self.host, port), timeout=1):
+            return port
+
+    def borrow(self, address: str) -> int:
+        """The port of the one at ``address``; raises EngineFailed when it is silent."""
+        raise NotImplementedError
+
+    # -- its life ------------------------------------------------------------------
+
+    def start(self) -> Self:
+        """Start it; returns once it answers.
+
+        Raises EngineMissing where it can not be had, and EngineFailed with the end
+        of its log when it does not answer within ``patience`` seconds.
+        """
+        with self._lock:
+            if self.running:
+                return self
+            self._giving_up.clear()
+            try:
+                self._remember(self._start())
+            except BaseException:  # a kernel interrupt too
+                self.stop()
+                raise
+        return self
+
+    def stop(self) -> None:
+        """End it in good order, by force if need be; its data goes. Idempotent."""
+        with self._lock:
+            self._forget()
+            if self._keeper is not None:
+                keeper, self._keeper = self._keeper, None
+                keeper.close()
+                self._log = list(keeper.log)
+
+    def kill(self) -> None:
+        """SIGKILL it and all that it forked: no good-bye, no flush. Its data stays."""
+        with self._lock:
+            if self._keeper is None:
+                raise RuntimeError(
+                    f"{self.name} has no process of ours: nothing to kill"
+                )
+            # It is still registered, so that its folder goes with its cell.
+            self._port = None
+            self._keeper.kill()
+
+    def _start(self) -> int:
+        if (missing := self.why_not()) is not None:
+            raise EngineMissing(missing)
+        self.borrowed = self.source.address() is not None
+        if self.borrowed:
+            return self.borrow(self.source.address())
+        program = self.find()
+        if self._keeper is None:
+            self._keeper = Keeper(user=self._other_user())
+            self.prepare(self._runnable(program))
+        return self._serve(self._runnable(program))
+
+    def _serve(self, program: Path) -> int:
+        for _ in range(ATTEMPTS):
+            port = self._wanted_port or self._choose_port()
+            self._spawn(self.command(program, port))
+            answered = self._wait(port)
+            if answered is not None:
+                return answered
+            # It ended. Was somebody quicker to take the port?
+            if is_free(self.host, port):
+                raise self.failed("ended before it answered")
+            if self._wanted_port:
+                raise self.failed(f"can not have port {port}: somebody else has it")
+        raise self.failed(f"found no free port in {ATTEMPTS} attempts")
+
+    def _choose_port(self) -> int:
+        return 0 if self.picks_port else free_port(self.host)
+
+    def _wait(self, port: int) -> int | None:
+        """Until it answers: its port. None when it ended."""
+        end = time.monotonic() + self.patience
+        while True:
+            answered = self._ask_whether_ready(port)
+            if self._keeper.poll() is not None:  # whoever answered, it was not ours
+                return None
+            if answered is not None:
+                return answered
+            self._pause(end)
+
+    def _ask_whether_ready(self, port: int) -> int | None:
+        try:
+            return self.ready(port)
+        except OSError:
+            return None
+
+    def _pause(self, end: float) -> None:
+        if self._giving_up.wait(POLL):
+            raise self.failed("was given up")
+        if time.monotonic() > end:
+            raise self.failed(f"did not get ready within {self.patience:g} s")
+
+    def run(self, argv: list[str]) -> None:
+        """Run a program of the engine's to its end, as the engine's user.
+
+        Raises EngineFailed with its output when it fails.
+        """
+        self._spawn(argv)
+        end = time.monotonic() + self.patience
+        while (code := self._keeper.poll()) is None:
+            self._pause(end)
+        if code != 0:
+            raise self.failed(f"could not be prepared: {Path(argv[0]).name} failed")
+
+    def _spawn(self, argv: list[str]) -> None:
+        try:
+            self._pid = self._keeper.start(
+                argv, env=self.environment(), quit_by=self.quit_by
+            )
+        except OSError as error:
+            raise self.failed(f"could not be started: {error}") from None
+
+    def _give_up_starting(self) -> None:
+        self._giving_up.set()
+
+    # -- who it runs as ------------------------------------------------------------
+
+    def _other_user(self) -> str | None:
+        return NOBODY if self.refuses_root and os.geteuid() == 0 else None
+
+    def _runnable(self, program: Path) -> Path:
+        """The program, or a copy, where the other user can not get to it."""
+        if self._keeper.user is None or reachable(program):
+            return program
+        return self.copy_to(self.folder / "copy", program)
+
+    def copy_to(self, folder: Path, program: Path) -> Path:
+        """Copy the engine's package into ``folder``; returns the program's copy."""
+        site = self.source.site()
+        if site is None or not program.is_relative_to(site):
+            raise EngineFailed(
+                f"{self.name} may not run as root, and other users can not read its "
+                "program: put the workbook into a folder that all users can read"
+            )
+        if not folder.exists():
+            for part in self.source.parts:
+                shutil.copytree(site / part, folder / part, copy_function=_link)
+        return folder / program.relative_to(site)
+
+    def give(self, path: Path) -> None:
+        """Let the engine own ``path``, where it runs as another user."""
+        if self._keeper.user is not None:
+            shutil.chown(path, self._keeper.user)
+
+    # -- what is to be seen ----------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        with self._lock:
+            if self._port is None or self.borrowed:
+                return self._port is not None
+            return self._keeper.poll() is None
+
+    @property
+    def requests(self) -> int:
+        """Engines do not tell."""
+        return 0
+
+    @property
+    def pid(self) -> int:
+        """Its process id. Raises RuntimeError when it does not run."""
+        if not self.running or self._pid is None:
+            raise RuntimeError(f"{self.name} has no process: start it, or use `with`")
+        return self._pid
+
+    @property
+    def folder(self) -> Path:
+        """Where it works. Raises RuntimeError when it was not started."""
+        if self._keeper is None:
+            raise RuntimeError(f"{self.name} has no folder: start it, or use `with`")
+        return self._keeper.folder
+
+    @property
+    def log(self) -> list[str]:
+        """The last lines that it printed, since its last start."""
+        return list(self._keeper.log) if self._keeper is not None else self._log
+
+    def failed(self, how: str) -> EngineFailed:
+        """The error to raise: what happened, and the end of the log."""
+        if self._keeper is not None:
+            self._keeper.catch_up()
+        return EngineFailed(describe(self.name, how, self.log))
+
+    def _card(self) -> dict[str, str]:
+        card = {"engine": self.name, "address": "stopped"}
+        if self.running:
+            card["address"] = f"{self.host}:{self.port}"
+        elif self._port is not None:
+            card["address"] = "it died"
+            card["log"] = self.log[-1] if self.log else "empty"
+        return card
+
+
+def describe(name: str, how: str, log: Iterable[str]) -> str:
+    """One line, and the last lines of a log below it."""
+    lines = list(log)[-SHOWN_LINES:]
+    return "\n  ".join([f"{name} {how}" + (". Its log ends:" if lines else ""), *lines])
+
+
+def free_port(host: str) -> int:
+    """A port that is free now; somebody may take it before an engine does."""
+    with socket.create_server((host, 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def is_free(host: str, port: int) -> bool:
+    try:
+        socket.create_server((host, port)).close()
+    except OSError:
+        return False
+    return True
+
+
+def _link(source: str, target: str) -> None:
+    """A hard link is a copy that takes no time and no space, on one file system."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
