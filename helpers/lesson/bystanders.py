@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 
 from helpers.measure import open_loop
 from helpers.server import Startable
 
-__all__ = ["Bystanders", "bystanders", "node_beats"]
+__all__ = ["BLOCKING_JS", "Bystanders", "bystanders", "node_beats"]
+
+BLOCKING_JS = Path(__file__).parent / "content" / "02" / "blocking.js"
 
 Moments = tuple[float, float]  # sent, answered; perf_counter seconds
 
