@@ -21,11 +21,13 @@ import socket
 import sys
 import threading
 import time
+from abc import abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar, Self
 
-from helpers.engines.keeper import Keeper, reachable
+from helpers.engines.keeper import Keeper
+from helpers.engines.other_user import copy_package, ordinary_user, reachable
 from helpers.engines.sources import Source
 from helpers.server import Startable
 
@@ -34,8 +36,6 @@ __all__ = ["Engine", "EngineError", "EngineFailed", "EngineMissing"]
 POLL = 0.01  # seconds between two looks whether it answers
 SHOWN_LINES = 15
 ATTEMPTS = 5  # at a free port that somebody else may be quicker to take
-# An ordinary user that every Unix has; for software that refuses to run as root.
-NOBODY = "nobody"
 
 
 class EngineError(Exception):
@@ -64,6 +64,7 @@ class Engine(Startable):
     refuses_root: ClassVar[bool] = False
     picks_port: ClassVar[bool] = False  # whether it tells the port, or is told
     quit_by: ClassVar[int] = signal.SIGTERM  # how it wants to be asked to end
+    grace: ClassVar[float] = 1.0  # seconds that it then has
     patience: float = 20.0  # seconds until it must answer, on a busy machine too
 
     def __init__(self, *, name: str | None = None, port: int = 0) -> None:
@@ -100,17 +101,15 @@ class Engine(Startable):
 
     # -- what a subclass writes ----------------------------------------------------
 
+    @abstractmethod
     def command(self, program: Path, port: int) -> list[str]:
         """The command that serves on ``self.host`` and ``port``."""
-        raise NotImplementedError
 
     def environment(self) -> dict[str, str]:
         """Its environment: little, so that it runs the same everywhere."""
-        kept = {"PATH", "TMPDIR", "SYSTEMROOT"}
-        return {name: os.environ[name] for name in kept & os.environ.keys()} | {
-            "HOME": str(self.folder),
-            "LC_ALL": "C",
-        }
+        folder = str(self.folder)
+        path = os.environ.get("PATH", os.defpath)
+        return {"PATH": path, "HOME": folder, "TMPDIR": folder, "LC_ALL": "C"}
 
     def prepare(self, program: Path) -> None:
         """Fill ``self.folder``, once, before the first start; see :meth:`run`."""
@@ -171,7 +170,7 @@ class Engine(Startable):
             return self.borrow(self.source.address())
         program = self.find()
         if self._keeper is None:
-            self._keeper = Keeper(user=self._other_user())
+            self._keeper = Keeper(user=ordinary_user() if self.refuses_root else None)
             self.prepare(self._runnable(program))
         return self._serve(self._runnable(program))
 
@@ -230,7 +229,10 @@ class Engine(Startable):
     def _spawn(self, argv: list[str]) -> None:
         try:
             self._pid = self._keeper.start(
-                argv, env=self.environment(), quit_by=self.quit_by
+                argv,
+                env=self.environment(),
+                quit_by=self.quit_by,
+                patience=self.grace,
             )
         except OSError as error:
             raise self.failed(f"could not be started: {error}") from None
@@ -238,29 +240,17 @@ class Engine(Startable):
     def _give_up_starting(self) -> None:
         self._giving_up.set()
 
-    # -- who it runs as ------------------------------------------------------------
-
-    def _other_user(self) -> str | None:
-        return NOBODY if self.refuses_root and os.geteuid() == 0 else None
-
     def _runnable(self, program: Path) -> Path:
         """The program, or a copy, where the other user can not get to it."""
         if self._keeper.user is None or reachable(program):
             return program
-        return self.copy_to(self.folder / "copy", program)
-
-    def copy_to(self, folder: Path, program: Path) -> Path:
-        """Copy the engine's package into ``folder``; returns the program's copy."""
-        site = self.source.site()
-        if site is None or not program.is_relative_to(site):
-            raise EngineFailed(
-                f"{self.name} may not run as root, and other users can not read its "
-                "program: put the workbook into a folder that all users can read"
-            )
-        if not folder.exists():
-            for part in self.source.parts:
-                shutil.copytree(site / part, folder / part, copy_function=_link)
-        return folder / program.relative_to(site)
+        try:
+            return copy_package(self.source, program, self.folder / "copy")
+        except OSError as error:
+            raise self.failed(
+                f"may not run as root, and {error}: put the workbook into a folder "
+                "that all users can read"
+            ) from None
 
     def give(self, path: Path) -> None:
         """Let the engine own ``path``, where it runs as another user."""
@@ -271,10 +261,10 @@ class Engine(Startable):
 
     @property
     def running(self) -> bool:
-        with self._lock:
-            if self._port is None or self.borrowed:
-                return self._port is not None
-            return self._keeper.poll() is None
+        if self._port is None or self.borrowed:
+            return self._port is not None
+        keeper = self._keeper  # read once: stop() may run meanwhile
+        return keeper is not None and keeper.poll() is None
 
     @property
     def requests(self) -> int:
@@ -334,11 +324,3 @@ def is_free(host: str, port: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def _link(source: str, target: str) -> None:
-    """A hard link is a copy that takes no time and no space, on one file system."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)

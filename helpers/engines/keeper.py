@@ -17,6 +17,8 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+from helpers.engines.other_user import open_to_all
+
 __all__ = ["Keeper"]
 
 SCRIPT = Path(__file__).with_name("keeper_process.py")
@@ -37,10 +39,10 @@ class Keeper:
         self.log: deque[str] = deque(maxlen=KEPT_LINES)
         self.user = user
         self._number = 0
+        self._lock = threading.RLock()
         self._seen = threading.Condition()
         self._last_mark = ""
-        self._lock = threading.RLock()
-        where = _open_to_all() if user else tempfile.gettempdir()
+        where = open_to_all() if user else tempfile.gettempdir()
         # A session of its own: a kernel interrupt goes to the kernel's group.
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(SCRIPT), where, user or ""],
@@ -53,7 +55,11 @@ class Keeper:
             target=self._read_log, name="engine log", daemon=True
         )
         self._reader.start()
-        self.folder = Path(self._read_answer(0)["folder"])
+        try:
+            self.folder = Path(self._read_answer(0)["folder"])
+        except BaseException:  # a kernel interrupt, or no space on the disk
+            self._hang_up()
+            raise
 
     def start(
         self,
@@ -61,9 +67,9 @@ class Keeper:
         *,
         env: dict[str, str],
         quit_by: int,
-        patience: float = 5.0,
+        patience: float,
     ) -> int:
-        """Start a program; returns its process id.
+        """Start a program, after the end of the one before; returns its process id.
 
         When the keeper ends it, it gets the signal ``quit_by``, and SIGKILL after
         ``patience`` seconds. Raises OSError when it can not be started.
@@ -91,13 +97,17 @@ class Keeper:
     def close(self) -> None:
         """End the program, and remove its folder. Idempotent."""
         with self._lock:
-            with contextlib.suppress(OSError):
-                self._process.stdin.close()
+            self._hang_up()
             self._process.wait()  # bounded: it makes the program end
-            self._reader.join()
-            self._process.stdout.close()
+            self._reader.join(timeout=1)  # a daemon may hold the pipe on macOS
+            if not self._reader.is_alive():
+                self._process.stdout.close()
             self._process.stderr.close()
             shutil.rmtree(self.folder, ignore_errors=True)  # where it was killed
+
+    def _hang_up(self) -> None:
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
 
     def catch_up(self, patience: float = 1.0) -> None:
         """Wait until ``log`` has all that was printed up to now."""
@@ -134,17 +144,3 @@ class Keeper:
                 with self._seen:
                     self._last_mark = word
                     self._seen.notify_all()
-
-
-def _open_to_all() -> str:
-    """A folder for temporary files that another user can get to."""
-    for folder in (tempfile.gettempdir(), "/tmp", "/var/tmp"):
-        if reachable(Path(folder)):
-            return folder
-    raise OSError("no folder for temporary files is open to all users")
-
-
-def reachable(path: Path) -> bool:
-    """Whether every user can get to ``path``, and search or run it."""
-    way = [path, *path.resolve().parents]
-    return all(step.exists() and step.stat().st_mode & 0o001 for step in way)

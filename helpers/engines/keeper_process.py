@@ -53,6 +53,7 @@ class Family:
         self, argv: list[str], env: dict[str, str], quit_by: int, patience: float
     ) -> dict[str, Any]:
         """Start the program, which is later asked to end by the signal ``quit_by``."""
+        self.kill()  # what the one before left behind
         self.quit_by, self.patience = quit_by, patience
         self.code = None
         drop = {"user": self.user, "group": _group(self.user), "extra_groups": []}

@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import math
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Self
 
 import asyncpg
+import psycopg
 import psycopg_pool
 
 __all__ = ["Pool"]
@@ -24,6 +27,11 @@ __all__ = ["Pool"]
 CONNECT = 15.0  # seconds for all connections of a pool together
 LINE = 3600.0  # seconds that a thread may wait in line: a crowd may be large
 CLOSE = 3.0  # seconds for a good-bye to the server
+
+# A pool that loses its server tells so in the log of its library, and tries again.
+# Our callers get an exception, so it need not come up in their notebook as well.
+for library in ("asyncpg", "psycopg.pool"):
+    logging.getLogger(library).addHandler(logging.NullHandler())
 
 
 class Pool:
@@ -42,7 +50,8 @@ class Pool:
         self.name = name
         self.size = size
         self._url = url
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # for open and close
+        self._counting = threading.Lock()
         self._in_flight = 0
         self._peak = 0
         self._threads: psycopg_pool.ConnectionPool | None = None
@@ -56,18 +65,19 @@ class Pool:
     def open(self) -> Self:
         """Connect, with all connections of both styles. Idempotent.
 
-        Raises OSError when the database does not take them.
+        Raises OSError when the database does not take so many.
         """
         with self._lock:
             if self._threads is not None:
                 return self
             try:
-                self._threads = _thread_pool(self._url, self.size)
+                _check_room(self._url, 2 * self.size)
                 self._coroutines = _AsyncPool(self._url, self.size)
-            except Exception as error:
+                self._threads = _thread_pool(self._url, self.size)
+            except (psycopg.Error, asyncpg.PostgresError, TimeoutError) as error:
                 self._close()
-                raise OSError(f"no {self.size} connections: {error}") from error
-            except BaseException:  # a kernel interrupt
+                raise OSError(f"no pool of {self.size}: {error}") from error
+            except BaseException:  # a kernel interrupt too
                 self._close()
                 raise
         return self
@@ -86,13 +96,21 @@ class Pool:
             threads.close(timeout=CLOSE)
 
     def query(self, seconds: float) -> str:
-        """Ask, and hold this thread until PostgreSQL answers, after ``seconds``."""
+        """Ask, and hold this thread until PostgreSQL answers, after ``seconds``.
+
+        Raises ValueError when ``seconds`` is negative or not finite.
+        """
+        _check(seconds)
         with self._opened(self._threads).connection() as connection, self._counted():
             connection.execute("SELECT pg_sleep(%s)", [seconds])
         return f"answered after {seconds:g} s"
 
     async def query_async(self, seconds: float) -> str:
-        """Ask, and let the event loop go on until PostgreSQL answers."""
+        """Ask, and let the event loop go on until PostgreSQL answers.
+
+        Raises ValueError when ``seconds`` is negative or not finite.
+        """
+        _check(seconds)
 
         async def ask(connection: asyncpg.Connection) -> None:
             with self._counted():
@@ -109,13 +127,13 @@ class Pool:
     @contextlib.contextmanager
     def _counted(self) -> Iterator[None]:
         """Counts a query that has its connection; both styles come by here."""
-        with self._lock:
+        with self._counting:
             self._in_flight += 1
             self._peak = max(self._peak, self._in_flight)
         try:
             yield
         finally:
-            with self._lock:
+            with self._counting:
                 self._in_flight -= 1
 
     def __enter__(self) -> Self:
@@ -127,6 +145,26 @@ class Pool:
     def __repr__(self) -> str:
         state = "closed" if self._threads is None else "open"
         return f"<Pool of {self.size} ({self.name}), {state}, peak {self.peak}>"
+
+
+def _check(seconds: float) -> None:
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"a query takes 0 seconds or more, not {seconds!r}")
+
+
+def _check_room(url: str, wanted: int) -> None:
+    """A pool that does not fit would try again and again, for ever."""
+    with psycopg.connect(url, connect_timeout=5, autocommit=True) as connection:
+        [free] = connection.execute(
+            "SELECT current_setting('max_connections')::int - count(*) + 1"
+            " FROM pg_stat_activity WHERE backend_type = 'client backend'"
+        ).fetchone()
+    if wanted > free:
+        raise OSError(
+            f"the pool wants {wanted} connections, half of them for threads, and "
+            f"PostgreSQL has room for {free}: make the pool smaller, or raise "
+            "max_connections"
+        )
 
 
 def _thread_pool(url: str, size: int) -> psycopg_pool.ConnectionPool:
