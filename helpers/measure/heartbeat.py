@@ -18,10 +18,12 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from time import perf_counter
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from helpers.measure.units import seconds
-from helpers.server import Server
+
+if TYPE_CHECKING:  # at run time it would cost an import of aiohttp
+    from helpers.server import Server
 
 __all__ = ["Beat", "heartbeat"]
 
@@ -49,7 +51,7 @@ class heartbeat:  # small letters, for it reads as a verb: `with heartbeat(serve
     def __init__(self, server: Server | None = None, *, every: float = 0.01) -> None:
         if not 0 < every < math.inf:
             raise ValueError(f"every is in seconds, above zero; not {every!r}")
-        if server is not None and not isinstance(server, Server):
+        if server is not None and not hasattr(server, "call_soon"):
             raise TypeError(f"{server!r} has no event loop in this process")
         self.every = every
         self._server = server
@@ -96,9 +98,7 @@ class heartbeat:  # small letters, for it reads as a verb: `with heartbeat(serve
         if self._server is None:
             return asyncio.get_running_loop().call_soon
         if not self._server.running:
-            raise RuntimeError(
-                f"{self._server.name} does not run, so its heart is still"
-            )
+            raise RuntimeError(f"{self._server.name} does not run, and has no loop")
         return self._server.call_soon
 
     def _beat(self) -> None:
