@@ -1,11 +1,14 @@
 """helpers.lesson.crowd."""
 
 import asyncio
+import time
 
 from aiohttp import web
 
-from helpers.lesson.crowd import crowd
+from helpers.lesson.crowd import Crowds, crowd, crowds, visit
+from helpers.measure import Result
 from helpers.server import HTTPServer
+from helpers.servers.concurrency import SyncServer
 
 
 class Meeting(HTTPServer):
@@ -56,3 +59,42 @@ def test_a_refusal_is_an_error():
     with Refusing() as server:
         result = asyncio.run(crowd(server, 3))
     assert result.errors.total() == 3
+
+
+def test_a_visit_tells_when_all_asked_and_what_was_handled():
+    """The last answer of a server with one thread comes after all waits in a row."""
+    seen = asyncio.run(visit(SyncServer(lambda path: time.sleep(0.02) or "x"), 5))
+    assert len(seen.handled) == 5
+    assert all(seen.asked <= handled.started for handled in seen.handled)
+    assert seen.last >= 5 * 0.02
+
+
+class FakeQueries:
+    name = "nothing"
+
+
+def test_crowds_ask_each_server_once():
+    """Ten clients a thread, 1,000 at most, and 1,000 for the event loop."""
+
+    async def at_once(path):
+        return "x"
+
+    crowds_seen = asyncio.run(
+        crowds(FakeQueries(), lambda path: "x", at_once, threads=(1, 3), pool=20)
+    )
+    results = crowds_seen.results
+    assert {n: r.requests for n, r in results.items()} == {1: 10, 3: 30, "async": 1000}
+    assert not any(result.errors for result in results.values())
+
+
+def test_littles_law_takes_the_smallest_bound():
+    """Clients, threads or the pool: whichever lets fewest wait at once."""
+    results = {
+        threads: Result([0.1] * clients, elapsed=1.0)
+        for threads, clients in {1: 10, 50: 500, "async": 1000}.items()
+    }
+    free = Crowds("any", None, results)
+    pooled = Crowds("any", 20, results)
+    assert [round(free.expected(n)) for n in results] == [10, 500, 10_000]
+    assert [round(pooled.expected(n)) for n in results] == [10, 200, 200]
+    assert free.rate(50) == 500

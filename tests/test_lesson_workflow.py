@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 
 import pytest
 
 from helpers.engines.node import Node
 from helpers.lesson.complaints import complaints
-from helpers.lesson.workflow import SCRIPT, STYLES, in_each_style
+from helpers.lesson.workflow import STYLES, in_each_style, in_node
 from helpers.servers.directory import DirectoryServer
 
 
@@ -77,11 +76,18 @@ def test_the_lists_are_fetched_at_once(style):
 @pytest.mark.parametrize("user", ANSWERS)
 def test_node_comes_to_the_same(directory, user):
     """Callbacks, promises and async/await in Node.js: the same three times."""
-    said = json.loads(Node.run(SCRIPT, directory.url, user))
-    assert said == dict.fromkeys(("callbacks", "promises", "async"), ANSWERS[user])
+    told = asyncio.run(in_node(directory.make_url(f"/users/{user}")))
+    assert told == dict.fromkeys(("callbacks", "promises", "async"), ANSWERS[user])
 
 
 def test_all_three_are_told_by_name(directory):
     """As the notebook shows them."""
     told = asyncio.run(in_each_style(directory.make_url("/users/7")))
     assert told == dict.fromkeys(STYLES, ANSWERS[7])
+
+
+def test_without_node_there_is_a_line_instead(monkeypatch, capsys):
+    """It says how to get it, and the notebook goes on."""
+    monkeypatch.setattr(Node, "why_not", classmethod(lambda cls: "no node. Install it"))
+    assert asyncio.run(in_node("http://127.0.0.1:1/users/7")) == {}
+    assert capsys.readouterr().out == "no node. Install it\n"

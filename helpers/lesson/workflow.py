@@ -7,17 +7,21 @@ the address of a user of :class:`~helpers.servers.directory.DirectoryServer`.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from helpers.engines.node import Node
 from helpers.lesson.fetching import FetchError, fetch, fetch_future, fetch_then, then
 
 __all__ = [
     "SCRIPT",
     "STYLES",
     "in_each_style",
+    "in_node",
     "profile",
     "profile_future",
     "profile_then",
@@ -110,3 +114,13 @@ STYLES = {"callbacks": by_callbacks, "futures": by_futures, "async": by_coroutin
 async def in_each_style(user: str) -> dict[str, dict[str, Any]]:
     """The profile, or {"error": message}, by style."""
     return {name: await style(user) for name, style in STYLES.items()}
+
+
+async def in_node(user: str) -> dict[str, dict[str, Any]]:
+    """The same from Node.js: by callbacks, promises, async. Nothing without Node.js."""
+    if missing := Node.why_not():
+        print(missing)
+        return {}
+    address = urlsplit(user)
+    base, number = f"http://{address.netloc}", Path(address.path).name
+    return json.loads(await asyncio.to_thread(Node.run, SCRIPT, base, number))

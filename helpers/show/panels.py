@@ -87,7 +87,7 @@ def dots(
         for axes, (name, values) in zip(canvas.panels, panels.items(), strict=True):
             _draw_dots(axes, values, model)
             axes.set_title(name, fontsize=TEXT, loc="left")
-            axes.set_xlabel(unit, fontsize=TEXT)
+            axes.set_xlabel(f"{unit} (logarithmic)", fontsize=TEXT)
             for row, (measured, expected) in values.items():
                 canvas.facts[f"{name}, {row}"] = (
                     f"{number(measured)} {unit}, {model} {number(expected)}"

@@ -1,0 +1,268 @@
+"""The pictures of day 2: its measurements in, charts out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from time import perf_counter
+from typing import Any
+
+from helpers.lesson.bystanders import Bystanders
+from helpers.lesson.crowd import Crowds, Visit
+from helpers.measure.models import expected_throughput
+from helpers.measure.units import number, size
+from helpers.servers.concurrency import Handled
+from helpers.servers.database import Database
+from helpers.show import panels
+from helpers.show.charts import Chart, bars, lines
+from helpers.show.explore import Exploration, Slider, explore
+from helpers.show.tables import Table, table
+
+__all__ = [
+    "at_once",
+    "crowd_table",
+    "explore_pool",
+    "freezes",
+    "memory_table",
+    "throughput",
+    "timelines",
+    "within_law",
+    "work",
+]
+
+
+# -- 1. who waits for whom -----------------------------------------------------------
+
+
+def timelines(visits: Mapping[str, Visit]) -> Chart:
+    """Who waits for whom, where all clients asked at the same moment."""
+    return panels.timelines(
+        {name: _spans(visit) for name, visit in visits.items()},
+        waits="waits for its turn",
+        works="waits for the database",
+        title="Everybody waits as long for the database, but not for each other",
+        alt="With one thread each client waits for all before it. With ten threads, "
+        "and with one event loop, all wait for the database side by side.",
+    )
+
+
+def _spans(visit: Visit) -> list[tuple[float, float, float]]:
+    return [
+        (0.0, (started - visit.asked) * 1e3, (ended - visit.asked) * 1e3)
+        for _, started, ended in visit.handled
+    ]
+
+
+def at_once(handled: Sequence[Handled]) -> int:
+    """The most requests that were handled at the same time."""
+    changes = [(h.started, 1) for h in handled] + [(h.ended, -1) for h in handled]
+    now = most = 0
+    for _, change in sorted(changes):  # at the same moment, an end comes first
+        now += change
+        most = max(most, now)
+    return most
+
+
+# -- 2. how many can wait ------------------------------------------------------------
+
+
+def throughput(*crowds: Crowds, guess: Any = None) -> Chart:
+    """Requests a second beside what Little's law expects, a panel for each database."""
+    shown = {
+        _named(crowd): {
+            _spelled(threads): (crowd.rate(threads), crowd.expected(threads))
+            for threads in crowd.results
+        }
+        for crowd in crowds
+    }
+    return panels.dots(
+        shown,
+        unit="requests/s",
+        model="Little's law, waiting only",
+        guess=guess,
+        title="Who can let more requests wait serves more, until something runs out",
+        alt="With threads the measured throughput lies at what Little's law expects. "
+        "Async over a database without bound falls short of it, for the processor "
+        "runs out; behind a pool all that have more threads than it has connections "
+        "reach the same.",
+    )
+
+
+def _named(crowd: Crowds) -> str:
+    return f"{crowd.database}, {f'pool of {crowd.pool}' if crowd.pool else 'unbounded'}"
+
+
+def within_law(crowd: Crowds) -> bool:
+    """Whether no server did more than Little's law allows."""
+    # 2 %, for the timers of a sleep may end a little early.
+    return all(crowd.rate(n) <= 1.02 * crowd.expected(n) for n in crowd.results)
+
+
+def crowd_table(crowd: Crowds) -> Table:
+    """Throughput and waiting times, computed to 1,000 clients where fewer asked."""
+    rows = []
+    for threads, result in crowd.results.items():
+        more = 1000 / result.requests
+        about = "" if more == 1 else "~ "
+        rows.append(
+            {
+                "server": _spelled(threads),
+                "clients": result.requests,
+                "requests/s": result.throughput,
+                "p50 of 1,000": f"{about}{number(result.p50 * more)} s",
+                "p99 of 1,000": f"{about}{number(result.p99 * more)} s",
+            }
+        )
+    return table(
+        rows,
+        caption=f"{crowd.database}: 1,000 clients at once. "
+        "~: extrapolated from fewer clients, for the line grows with them",
+    )
+
+
+def _spelled(threads: int | str) -> str:
+    if threads == "async":
+        return "async, 1 thread"
+    return f"{threads} thread{'s' * (threads != 1)}"
+
+
+def memory_table(rows: Mapping[str, tuple[int, int, float]]) -> Table:
+    """For each server: its threads, the requests that waited, the bytes it grew by."""
+    return table(
+        [
+            {
+                "server": name,
+                "threads": threads,
+                "waiting at once": waiting,
+                "memory for them": size(grown),
+                "for each": size(grown / waiting),
+            }
+            for name, (threads, waiting, grown) in rows.items()
+        ],
+        caption="What it costs to let a request wait, in a process of its own",
+        label="measured here",
+    )
+
+
+# -- 3. work instead of waiting ------------------------------------------------------
+
+
+def work(took: Mapping[str, float], freeze: Mapping[str, float]) -> Chart:
+    """Seconds for the same computations, and for how long they froze the event loop."""
+    return bars(
+        {
+            f"{name}; its loop froze for {freeze[name] * 1e3:.0f} ms"
+            if name in freeze
+            else name: seconds
+            for name, seconds in took.items()
+        },
+        unit="time for all computations, s",
+        title="Work is not waiting: only more processes carry more of it",
+        alt="Threads and async take as long as one thread. A pool of processes "
+        "takes less where there are cores for it, and leaves the loop free.",
+    )
+
+
+# -- 4. one blocking call ------------------------------------------------------------
+
+
+def freezes(
+    runs: Mapping[str, tuple[Bystanders, Sequence[tuple[float, float]]]],
+) -> Chart:
+    """What others saw of one slow request, and the beats of the loop meanwhile."""
+    return panels.freezes(
+        {name: _freeze(seen, beats) for name, (seen, beats) in runs.items()},
+        title="One blocking call stops everybody, in Python as in Node.js",
+        alt="While a blocking call reads the file, no other request is answered and "
+        "the loop does not beat; the later another came, the less it waited. Read "
+        "without blocking, the same file disturbs nobody.",
+    )
+
+
+def _freeze(seen: Bystanders, beats: Sequence[tuple[float, float]]) -> panels.Freeze:
+    start = seen.slow[0]
+
+    def ms(moment: float) -> float:
+        return (moment - start) * 1e3
+
+    first, last = seen.others[0][0], seen.others[-1][1]
+    return panels.Freeze(
+        others=[(ms(sent), ms(answered)) for sent, answered in seen.others],
+        beats=[(ms(at), lag * 1e3) for at, lag in beats if first <= at <= last],
+        slow=(0, ms(seen.slow[1])),
+    )
+
+
+# -- explore: a pool -----------------------------------------------------------------
+
+CLIENTS = (1, 2, 5, 10, 20, 50, 100, 200)
+
+
+def explore_pool() -> Exploration:
+    """Sliders over a pool of connections, beside Little's law."""
+
+    async def crowds(
+        *, pool: int, query: int, clients: int, report: Callable[..., None]
+    ) -> Chart:
+        numbers = sorted({n for n in CLIENTS if n < clients} | {clients})
+        seconds = query / 1e3
+        length = max(1.0, 3.5 * seconds)
+        # All at once: each crowd has a database of its own, and all only wait.
+        runs = [_rate(Database(pool), seconds, n, length) for n in numbers]
+        rates, _ = await asyncio.gather(
+            asyncio.gather(*runs), _tell_time(length, report)
+        )
+        return _pool_chart(pool, seconds, numbers, rates)
+
+    return explore(
+        crowds,
+        pool=Slider(1, 100, 1, 20, unit="connections", label="pool"),
+        query=Slider(10, 500, 10, 100, unit="ms", label="a query takes"),
+        clients=Slider(1, 200, 1, 100, label="clients"),
+    )
+
+
+async def _rate(database: Database, query: float, clients: int, length: float) -> float:
+    """Answers a second to ``clients`` that ask again and again for ``length`` s."""
+    answers = 0
+    began = last = perf_counter()
+
+    async def client() -> None:
+        nonlocal answers, last
+        while True:
+            await database.query_async(query)
+            answers, last = answers + 1, perf_counter()
+
+    tasks = [asyncio.create_task(client()) for _ in range(clients)]
+    try:
+        await asyncio.sleep(length)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    return answers / (last - began)
+
+
+async def _tell_time(length: float, report: Callable[..., None]) -> None:
+    steps = 10
+    for step in range(steps):
+        report(step, steps, f"{step * length / steps:.1f} of {length:.1f} s")
+        await asyncio.sleep(length / steps)
+
+
+def _pool_chart(
+    pool: int, query: float, clients: Sequence[int], rates: Sequence[float]
+) -> Chart:
+    law = [expected_throughput(query, n, pool) for n in clients]
+    bound = expected_throughput(query, pool)
+    return lines(
+        {"measured": (clients, rates)},
+        models={"Little's law": (clients, law)},
+        x="clients (logarithmic)",
+        y="answers/s",
+        log="x",
+        title=f"From {pool} clients on, more clients bring no more than "
+        f"{number(bound)} answers/s",
+        alt="The throughput grows with the clients until there are as many as the "
+        "pool has connections, and stays there.",
+    )
