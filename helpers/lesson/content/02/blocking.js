@@ -32,4 +32,5 @@ const server = http.createServer(async (request, response) => {
     response.writeHead(500).end(error.message);
   }
 });
-server.listen(0, "127.0.0.1", () => console.log(server.address().port));
+server.listen(process.env.PORT ?? 0, "127.0.0.1", () =>
+  console.log(server.address().port));
