@@ -3,11 +3,6 @@
     with Postgres() as postgres:
         ...
 
-    Exception
-     └── EngineError
-          ├── EngineMissing   not on this machine: one line says how to get it
-          └── EngineFailed    did not start, or died: the end of its log says why
-
 An engine listens on loopback, on a free port, in a temporary folder. It ends with
 its cell and with the kernel, and so does all that it forked (see keeper.py).
 """
@@ -22,32 +17,20 @@ import sys
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar, Self
 
+from helpers.engines.errors import EngineError, EngineFailed, EngineMissing, describe
 from helpers.engines.keeper import Keeper
 from helpers.engines.other_user import copy_package, ordinary_user, reachable
+from helpers.engines.ports import free_port, is_free, is_loopback, listening
 from helpers.engines.sources import Source
 from helpers.server import Startable
 
 __all__ = ["Engine", "EngineError", "EngineFailed", "EngineMissing"]
 
 POLL = 0.01  # seconds between two looks whether it answers
-SHOWN_LINES = 15
 ATTEMPTS = 5  # at a free port that somebody else may be quicker to take
-
-
-class EngineError(Exception):
-    """What goes wrong with an engine."""
-
-
-class EngineMissing(EngineError):
-    """It is not on this machine; the message says in one line how to get it."""
-
-
-class EngineFailed(EngineError):
-    """It did not start, or died; the message ends with the end of its log."""
 
 
 class Engine(Startable):
@@ -196,17 +179,31 @@ class Engine(Startable):
         end = time.monotonic() + self.patience
         while True:
             answered = self._ask_whether_ready(port)
-            if self._keeper.poll() is not None:  # whoever answered, it was not ours
-                return None
             if answered is not None:
                 return answered
+            if self._keeper.poll() is not None:
+                return None
             self._pause(end)
 
     def _ask_whether_ready(self, port: int) -> int | None:
         try:
-            return self.ready(port)
+            answered = self.ready(port)
         except OSError:
             return None
+        return answered if answered is not None and self._owns(answered) else None
+
+    def _owns(self, port: int) -> bool:
+        """Whether it is ours that answers there: somebody may have been quicker."""
+        listeners = listening(self._pid)
+        if listeners is None:
+            return True
+        for address, _ in listeners:
+            if not is_loopback(address):
+                raise self.failed(
+                    f"listens on {address}, where other machines get in: let it "
+                    f"listen on {self.host} only"
+                )
+        return port in {port for _, port in listeners}
 
     def _pause(self, end: float) -> None:
         if self._giving_up.wait(POLL):
@@ -304,23 +301,3 @@ class Engine(Startable):
             card["address"] = "it died"
             card["log"] = self.log[-1] if self.log else "empty"
         return card
-
-
-def describe(name: str, how: str, log: Iterable[str]) -> str:
-    """One line, and the last lines of a log below it."""
-    lines = list(log)[-SHOWN_LINES:]
-    return "\n  ".join([f"{name} {how}" + (". Its log ends:" if lines else ""), *lines])
-
-
-def free_port(host: str) -> int:
-    """A port that is free now; somebody may take it before an engine does."""
-    with socket.create_server((host, 0)) as listener:
-        return listener.getsockname()[1]
-
-
-def is_free(host: str, port: int) -> bool:
-    try:
-        socket.create_server((host, port)).close()
-    except OSError:
-        return False
-    return True

@@ -10,13 +10,12 @@ A script that serves prints its port, alone on a line, once it listens:
     server.listen(process.env.PORT ?? 0, "127.0.0.1", () =>
       console.log(server.address().port))
 
-PORT is there when it is started again, so that it comes back at the same address.
+Without "127.0.0.1" Node.js would listen for other machines too, and is refused. PORT
+is there when it is started again, so that it comes back at the same address.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ipaddress
 import os
 import re
 import subprocess
@@ -25,15 +24,9 @@ from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
-import psutil
-
 from helpers import child
-from helpers.engines.engine import (
-    Engine,
-    EngineFailed,
-    EngineMissing,
-    describe,
-)
+from helpers.engines.engine import Engine, EngineFailed, EngineMissing
+from helpers.engines.errors import describe
 from helpers.engines.sources import SOURCES
 
 __all__ = ["Node"]
@@ -101,23 +94,7 @@ class Node(Engine):
     def ready(self, port: int) -> int | None:
         """The port that it printed."""
         told = next(filter(re.compile(r"\d{1,5}").fullmatch, self.log), None)
-        if told is None:
-            return None
-        self._refuse_other_addresses()
-        return int(told)
-
-    def _refuse_other_addresses(self) -> None:
-        """Node.js listens on all addresses when it is not told which."""
-        with contextlib.suppress(psutil.Error):
-            for socket in psutil.Process(self._pid).net_connections("tcp"):
-                if (
-                    socket.status == psutil.CONN_LISTEN
-                    and not ipaddress.ip_address(socket.laddr.ip).is_loopback
-                ):
-                    raise self.failed(
-                        f"listens on {socket.laddr.ip}, where other machines get in: "
-                        'write listen(port, "127.0.0.1")'
-                    )
+        return told and int(told)
 
 
 def clean_environment() -> dict[str, str]:
