@@ -122,6 +122,10 @@ class Database:
                 self._peak = max(self._peak, self._running)
                 turn.set_result(None)
 
+    def __reduce__(self) -> tuple:
+        """A server that runs ``in_process()`` takes a database of its own along."""
+        return Database, (self.workers,)
+
     def __repr__(self) -> str:
         limit = "unbounded" if self.workers is None else f"{self.workers} workers"
         return f"<Database ({self.name}), {limit}, peak {self.peak}>"
