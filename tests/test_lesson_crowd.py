@@ -5,10 +5,11 @@ import time
 
 from aiohttp import web
 
-from helpers.lesson.crowd import Crowds, crowd, crowds, visit
+from helpers.lesson.crowd import Crowds, crowd, crowds, eight, memory, one_client, visit
 from helpers.measure import Result
 from helpers.server import HTTPServer
-from helpers.servers.concurrency import SyncServer
+from helpers.servers.concurrency import AsyncServer, SyncServer
+from helpers.servers.database import Database
 
 
 class Meeting(HTTPServer):
@@ -69,22 +70,16 @@ def test_a_visit_tells_when_all_asked_and_what_was_handled():
     assert seen.last >= 5 * 0.02
 
 
-class FakeQueries:
-    name = "nothing"
-
-
 def test_crowds_ask_each_server_once():
     """Ten clients a thread, 1,000 at most, and 1,000 for the event loop."""
-
-    async def at_once(path):
-        return "x"
-
-    crowds_seen = asyncio.run(
-        crowds(FakeQueries(), lambda path: "x", at_once, threads=(1, 3), pool=20)
-    )
-    results = crowds_seen.results
-    assert {n: r.requests for n, r in results.items()} == {1: 10, 3: 30, "async": 1000}
-    assert not any(result.errors for result in results.values())
+    seen = asyncio.run(crowds(Database(workers=20), pool=20, threads=(1, 3)))
+    assert {n: result.requests for n, result in seen.results.items()} == {
+        1: 10,
+        3: 30,
+        "async": 1000,
+    }
+    assert not any(result.errors for result in seen.results.values())
+    assert seen.rate("async") <= 1.02 * 200
 
 
 def test_littles_law_takes_the_smallest_bound():
@@ -98,3 +93,37 @@ def test_littles_law_takes_the_smallest_bound():
     assert [round(free.expected(n)) for n in results] == [10, 500, 10_000]
     assert [round(pooled.expected(n)) for n in results] == [10, 200, 200]
     assert free.rate(50) == 500
+
+
+def test_one_client_asks_both_kinds_of_server():
+    """In a row, by the same client."""
+    results = asyncio.run(one_client(requests=20))
+    assert {name: r.succeeded for name, r in results.items()} == {
+        "SyncServer": 20,
+        "AsyncServer": 20,
+    }
+
+
+def test_eight_clients_feel_a_loop_that_blocks():
+    """How long it all took, and how long the loop stood still."""
+
+    async def block(path):
+        time.sleep(0.05)  # noqa: ASYNC251 - that is what is felt
+        return "x"
+
+    async def wait(path):
+        await asyncio.sleep(0.05)
+        return "x"
+
+    servers = {"rude": AsyncServer(block), "polite": AsyncServer(wait)}
+    took, freeze = asyncio.run(eight(servers))
+    assert took["rude"] >= 8 * 0.05
+    assert took["polite"] < took["rude"]
+    assert freeze["polite"] < freeze["rude"]
+
+
+def test_a_waiting_thread_takes_more_memory_than_a_coroutine():
+    """Measured in processes of their own, in kB for each request."""
+    grown = asyncio.run(memory(threads=100, coroutines=300))
+    assert (grown.threads, grown.coroutines) == (100, 300)
+    assert 0 < grown.coroutine_kB < grown.thread_kB

@@ -9,7 +9,7 @@ import pytest
 
 from helpers.engines.node import Node
 from helpers.lesson.complaints import complaints
-from helpers.lesson.workflow import STYLES, in_each_style, in_node
+from helpers.lesson.workflow import STYLES, all_six, in_node
 from helpers.servers.directory import DirectoryServer
 
 
@@ -80,10 +80,12 @@ def test_node_comes_to_the_same(directory, user):
     assert told == dict.fromkeys(("callbacks", "promises", "async"), ANSWERS[user])
 
 
-def test_all_three_are_told_by_name(directory):
+def test_all_six_are_told_by_name(directory):
     """As the notebook shows them."""
-    told = asyncio.run(in_each_style(directory.make_url("/users/7")))
-    assert told == dict.fromkeys(STYLES, ANSWERS[7])
+    told = asyncio.run(all_six(directory.make_url("/users/7")))
+    names = [f"Python, {style}" for style in STYLES]
+    names += ["Node.js, callbacks", "Node.js, promises", "Node.js, async"]
+    assert told == dict.fromkeys(names, ANSWERS[7])
 
 
 def test_without_node_there_is_a_line_instead(monkeypatch, capsys):

@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+import time
+from collections.abc import Mapping
 from time import perf_counter
 from typing import NamedTuple
 
 import aiohttp
 
-from helpers.measure import Result, closed_loop
+from helpers.measure import Result, closed_loop, heartbeat
+from helpers.measure.memory import memory_of
 from helpers.measure.models import expected_throughput
-from helpers.server import Startable
-from helpers.servers.concurrency import AsyncServer, Handled, ThreadedServer
-from helpers.servers.database import Queries
+from helpers.server import Server, Startable
+from helpers.server_process import ServerProcess
+from helpers.servers.concurrency import (
+    AsyncServer,
+    Handled,
+    SyncServer,
+    ThreadedServer,
+)
+from helpers.servers.database import Database, Queries
 
-__all__ = ["Crowds", "Visit", "crowd", "crowds", "visit"]
+__all__ = [
+    "Crowds",
+    "Visit",
+    "Waiting",
+    "crowd",
+    "crowds",
+    "eight",
+    "memory",
+    "one_client",
+    "visit",
+]
 
 QUERY = 0.1  # seconds that each request waits for the database
 CLIENTS = 1000
@@ -88,17 +107,24 @@ class Crowds(NamedTuple):
 
 
 async def crowds(
-    database: Queries,
-    handler: Callable[[str], str],
-    async_handler: Callable[[str], Awaitable[str]],
+    database: Queries | None = None,
     *,
-    threads: tuple[int, ...] = (1, 10, 50, 200),
     pool: int | None = None,
+    threads: tuple[int, ...] = (1, 10, 50, 200),
 ) -> Crowds:
     """1,000 clients ask servers with so many threads, and then one with a loop.
 
-    Where threads are few, ten clients each ask, or the run would take minutes.
+    Each request waits for ``database``, an unbounded stand-in unless told. Where
+    threads are few, ten clients for each ask, or the run would take minutes.
     """
+    database = database or Database()
+
+    def handler(path: str) -> str:
+        return database.query(QUERY)
+
+    async def async_handler(path: str) -> str:
+        return await database.query_async(QUERY)
+
     results: dict[int | str, Result] = {}
     for number in threads:
         with ThreadedServer(handler, threads=number) as server:
@@ -106,3 +132,88 @@ async def crowds(
     with AsyncServer(async_handler) as server:
         results[ASYNC] = await crowd(server, CLIENTS)
     return Crowds(database.name, pool, results)
+
+
+async def one_client(requests: int) -> dict[str, Result]:
+    """One client asks so many times, in a row, for what needs neither wait nor work."""
+
+    def handler(path: str) -> str:
+        return "hello"
+
+    async def async_handler(path: str) -> str:
+        return "hello"
+
+    results = {}
+    for server in SyncServer(handler), AsyncServer(async_handler):
+        with server:
+            results[server.name] = await crowd(
+                server, 1, requests=requests, warm_up=requests // 10
+            )
+    return results
+
+
+async def eight(
+    servers: Mapping[str, Server],
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Eight clients ask each server at once.
+
+    Returns the seconds until all were answered and, of those with an event loop, the
+    longest that it stood still meanwhile; both by name.
+    """
+    took, freeze = {}, {}
+    for name, server in servers.items():
+        with server, heartbeat(server) as pulse:
+            took[name] = (await crowd(server, 8)).elapsed
+        if isinstance(server, AsyncServer):
+            freeze[name] = pulse.freeze
+    return took, freeze
+
+
+class Waiting(NamedTuple):
+    """How many requests waited, and how much memory each took, in kB."""
+
+    threads: int
+    coroutines: int
+    thread_kB: float
+    coroutine_kB: float
+
+
+async def memory(threads: int, coroutines: int) -> Waiting:
+    """What a server grows by while requests wait in it, each in a thread or coroutine.
+
+    Each server is a process of its own, where nothing else grows. What they keep for
+    a single request is not counted: that is what the one with a single thread has.
+    """
+    # At the same time, for a process takes a while to start.
+    plain, on_threads, on_loop = await asyncio.gather(
+        _most(SyncServer.in_process(_wait), clients=1),
+        _most(ThreadedServer.in_process(_wait, threads=threads), threads),
+        _most(AsyncServer.in_process(_wait_async), coroutines),
+    )
+    return Waiting(
+        threads,
+        coroutines,
+        (on_threads - plain) / threads / 1e3,
+        (on_loop - plain) / coroutines / 1e3,
+    )
+
+
+LONG = 1.0  # seconds: all must wait at once, also on a busy machine
+
+
+def _wait(path: str) -> str:
+    time.sleep(LONG)
+    return "done"
+
+
+async def _wait_async(path: str) -> str:
+    await asyncio.sleep(LONG)
+    return "done"
+
+
+async def _most(server: ServerProcess, clients: int) -> int:
+    """The most memory that the server had, in bytes, while so many clients waited."""
+    async with server:
+        with memory_of(server.pid) as memory:
+            await crowd(server, clients)
+    return memory.peak

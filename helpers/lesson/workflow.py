@@ -20,6 +20,7 @@ from helpers.lesson.fetching import FetchError, fetch, fetch_future, fetch_then,
 __all__ = [
     "SCRIPT",
     "STYLES",
+    "all_six",
     "in_each_style",
     "in_node",
     "profile",
@@ -124,3 +125,11 @@ async def in_node(user: str) -> dict[str, dict[str, Any]]:
     address = urlsplit(user)
     base, number = f"http://{address.netloc}", Path(address.path).name
     return json.loads(await asyncio.to_thread(Node.run, SCRIPT, base, number))
+
+
+async def all_six(user: str) -> dict[str, dict[str, Any]]:
+    """The profile, or {"error": message}, by language and style."""
+    ours, nodes = await in_each_style(user), await in_node(user)
+    return {f"Python, {style}": told for style, told in ours.items()} | {
+        f"Node.js, {style}": told for style, told in nodes.items()
+    }

@@ -8,8 +8,9 @@ from time import perf_counter
 from typing import Any
 
 from helpers.lesson.bystanders import Bystanders
-from helpers.lesson.crowd import Crowds, Visit
+from helpers.lesson.crowd import Crowds, Visit, Waiting
 from helpers.measure.models import expected_throughput
+from helpers.measure.result import Result
 from helpers.measure.units import number, size
 from helpers.servers.concurrency import Handled
 from helpers.servers.database import Database
@@ -19,25 +20,29 @@ from helpers.show.explore import Exploration, Slider, explore
 from helpers.show.tables import Table, table
 
 __all__ = [
+    "alone_table",
     "at_once",
     "crowd_table",
     "explore_pool",
     "freezes",
     "memory_table",
+    "styles_table",
     "throughput",
     "timelines",
     "within_law",
     "work",
+    "worst_waits",
 ]
 
 
 # -- 1. who waits for whom -----------------------------------------------------------
 
 
-def timelines(visits: Mapping[str, Visit]) -> Chart:
+def timelines(visits: Mapping[str, Visit], guess: Any = None) -> Chart:
     """Who waits for whom, where all clients asked at the same moment."""
     return panels.timelines(
         {name: _spans(visit) for name, visit in visits.items()},
+        guess=guess,
         waits="waits for its turn",
         works="waits for the database",
         title="Everybody waits as long for the database, but not for each other",
@@ -126,20 +131,24 @@ def _spelled(threads: int | str) -> str:
     return f"{threads} thread{'s' * (threads != 1)}"
 
 
-def memory_table(rows: Mapping[str, tuple[int, int, float]]) -> Table:
-    """For each server: its threads, the requests that waited, the bytes it grew by."""
+def memory_table(grown: Waiting) -> Table:
+    """What it costs to let a request wait, on a thread and in a coroutine."""
+    rows = (
+        ("threads", grown.threads, grown.threads, grown.thread_kB),
+        ("async", 1, grown.coroutines, grown.coroutine_kB),
+    )
     return table(
         [
             {
                 "server": name,
                 "threads": threads,
-                "waiting at once": waiting,
-                "memory for them": size(grown),
-                "for each": size(grown / waiting),
+                "requests that wait": waiting,
+                "memory for all": size(waiting * each * 1e3),
+                "for each": size(each * 1e3),
             }
-            for name, (threads, waiting, grown) in rows.items()
+            for name, threads, waiting, each in rows
         ],
-        caption="What it costs to let a request wait, in a process of its own",
+        caption="What a server process grows by while requests wait in it",
         label="measured here",
     )
 
@@ -147,8 +156,32 @@ def memory_table(rows: Mapping[str, tuple[int, int, float]]) -> Table:
 # -- 3. work instead of waiting ------------------------------------------------------
 
 
-def work(took: Mapping[str, float], freeze: Mapping[str, float]) -> Chart:
-    """Seconds for the same computations, and for how long they froze the event loop."""
+def alone_table(results: Mapping[str, Result]) -> Table:
+    """What one client saw, who asked again and again."""
+    return table(
+        [
+            {
+                "server": name,
+                "requests": result.requests,
+                "p50, ms": result.p50 * 1e3,
+                "p99, ms": result.p99 * 1e3,
+            }
+            for name, result in results.items()
+        ],
+        caption="One client alone, one request after the other",
+        label="measured here",
+    )
+
+
+def work(
+    took: Mapping[str, float], freeze: Mapping[str, float], guess: Any = None
+) -> Chart:
+    """Seconds for the same computations, and for how long they froze the event loop.
+
+    ``guess`` is how many times the first one's time the third takes.
+    """
+    times = getattr(guess, "value", None)
+    first = next(iter(took.values()))
     return bars(
         {
             f"{name}; its loop froze for {freeze[name] * 1e3:.0f} ms"
@@ -156,6 +189,7 @@ def work(took: Mapping[str, float], freeze: Mapping[str, float]) -> Chart:
             else name: seconds
             for name, seconds in took.items()
         },
+        guess=None if times is None else times * first,
         unit="time for all computations, s",
         title="Work is not waiting: only more processes carry more of it",
         alt="Threads and async take as long as one thread. A pool of processes "
@@ -168,14 +202,28 @@ def work(took: Mapping[str, float], freeze: Mapping[str, float]) -> Chart:
 
 def freezes(
     runs: Mapping[str, tuple[Bystanders, Sequence[tuple[float, float]]]],
+    guess: Any = None,
 ) -> Chart:
     """What others saw of one slow request, and the beats of the loop meanwhile."""
     return panels.freezes(
         {name: _freeze(seen, beats) for name, (seen, beats) in runs.items()},
+        guess=guess,
         title="One blocking call stops everybody, in Python as in Node.js",
         alt="While a blocking call reads the file, no other request is answered and "
         "the loop does not beat; the later another came, the less it waited. Read "
         "without blocking, the same file disturbs nobody.",
+    )
+
+
+def worst_waits(
+    runs: Mapping[str, tuple[Bystanders, Sequence[tuple[float, float]]]],
+) -> tuple[list[float], list[float]]:
+    """The longest that another request waited, in seconds: in each run that blocks
+    (whose path is /sync), and in each of the others."""
+    worst = {name: seen.worst for name, (seen, _) in runs.items()}
+    return tuple(
+        [wait for name, wait in worst.items() if name.endswith("/sync") is blocks]
+        for blocks in (True, False)
     )
 
 
@@ -190,6 +238,26 @@ def _freeze(seen: Bystanders, beats: Sequence[tuple[float, float]]) -> panels.Fr
         others=[(ms(sent), ms(answered)) for sent, answered in seen.others],
         beats=[(ms(at), lag * 1e3) for at, lag in beats if first <= at <= last],
         slow=(0, ms(seen.slow[1])),
+    )
+
+
+# -- 5. three styles -----------------------------------------------------------------
+
+
+def styles_table(
+    fine: Mapping[str, Mapping[str, Any]], failed: Mapping[str, Mapping[str, Any]]
+) -> Table:
+    """What each language and style came to, for a good user and for a broken one."""
+    return table(
+        [
+            {
+                "style": style,
+                "user 7": ", ".join(f"{key} {value}" for key, value in told.items()),
+                "user 13": failed[style].get("error"),
+            }
+            for style, told in fine.items()
+        ],
+        caption="The same workflow, six times",
     )
 
 
