@@ -16,6 +16,7 @@ import pytest
 
 from helpers.engines.keeper import KEPT_LINES, LONGEST_LINE, Keeper
 from helpers.engines.keeper_process import descendants
+from tests.test_child import alive
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Unix only")
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="Linux's own")
@@ -67,13 +68,6 @@ sys.stdin.read()
 def start(keeper: Keeper, code: str, quit_by: int = signal.SIGTERM) -> int:
     argv = [sys.executable, "-S", "-c", code]
     return keeper.start(argv, env=dict(os.environ), quit_by=quit_by, patience=1.0)
-
-
-def alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def shared_memory() -> set[int]:
