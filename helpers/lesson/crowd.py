@@ -41,7 +41,12 @@ ASYNC = "async"
 
 
 async def crowd(
-    server: Startable, clients: int, *, requests: int | None = None, warm_up: int = 0
+    server: Startable,
+    clients: int,
+    *,
+    requests: int | None = None,
+    warm_up: int = 0,
+    progress: bool = True,
 ) -> Result:
     """``clients`` ask for ``/``, once each unless ``requests`` says how often in all.
 
@@ -59,7 +64,11 @@ async def crowd(
                 await answer.read()
 
         return await closed_loop(
-            ask, clients=clients, requests=requests or clients, warm_up=warm_up
+            ask,
+            clients=clients,
+            requests=requests or clients,
+            warm_up=warm_up,
+            progress=progress,
         )
 
 
@@ -215,5 +224,6 @@ async def _most(server: ServerProcess, clients: int) -> int:
     """The most memory that the server had, in bytes, while so many clients waited."""
     async with server:
         with memory_of(server.pid) as memory:
-            await crowd(server, clients)
+            # One bar is enough for servers that run at the same time.
+            await crowd(server, clients, progress=server.name == "AsyncServer")
     return memory.peak
