@@ -167,7 +167,7 @@ def test_all_goes_with_the_kernel(deadly, wait_until):
         family = [child.pid for child in psutil.Process(int(pid)).children()]
         assert Path(folder).is_dir() and len(family) > 4
         getattr(kernel, deadly)()
-        wait_until(lambda: not Path(folder).exists(), patience=2)
+        wait_until(lambda: not Path(folder).exists())
         assert not any(map(alive, [int(pid), *family]))
         assert not shared_memory_of(int(pid))
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 __all__ = ["EngineError", "EngineFailed", "EngineMissing", "describe"]
 
 SHOWN_LINES = 15
+SHOWN_WIDTH = 200  # characters of a line
 
 
 class EngineError(Exception):
@@ -29,5 +30,5 @@ class EngineFailed(EngineError):
 
 def describe(name: str, how: str, log: Iterable[str]) -> str:
     """One line, and the last lines of a log below it."""
-    lines = list(log)[-SHOWN_LINES:]
+    lines = [line[:SHOWN_WIDTH] for line in [*log][-SHOWN_LINES:]]
     return "\n  ".join([f"{name} {how}" + (". Its log ends:" if lines else ""), *lines])

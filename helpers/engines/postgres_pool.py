@@ -184,6 +184,10 @@ def _thread_pool(url: str, size: int) -> psycopg_pool.ConnectionPool:
     return pool
 
 
+async def _leave_as_it_is(_: asyncpg.Connection) -> None:
+    """Our queries leave nothing that is worth a round trip to reset it."""
+
+
 class _AsyncPool:
     """An asyncpg pool on an event loop, and a thread, of its own."""
 
@@ -204,7 +208,9 @@ class _AsyncPool:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     async def _open(self, url: str, size: int) -> None:
-        self._pool = await asyncpg.create_pool(url, min_size=size, max_size=size)
+        self._pool = await asyncpg.create_pool(
+            url, min_size=size, max_size=size, reset=_leave_as_it_is
+        )
 
     async def run(self, ask: Callable[[asyncpg.Connection], Awaitable[None]]) -> None:
         """``await ask(connection)`` with a connection, from any event loop."""
