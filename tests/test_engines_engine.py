@@ -194,6 +194,19 @@ def test_a_preparation_that_fails_shows_its_output(monkeypatch):
         Counts().start()
 
 
+def test_an_interrupted_start_leaves_nothing(monkeypatch):
+    """The kernel's interrupt may come while the engine gets ready."""
+
+    def interrupt(engine: Counts, port: int) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Counts, "ready", interrupt)
+    engine = Counts()
+    with pytest.raises(KeyboardInterrupt):
+        engine.start()
+    assert not engine.running and engine not in server.running()
+
+
 def test_a_cancelled_start_leaves_nothing(wait_until):
     """Though a thread waits for the engine to answer."""
 

@@ -48,7 +48,7 @@ class Engine(Startable):
     picks_port: ClassVar[bool] = False  # whether it tells the port, or is told
     quit_by: ClassVar[int] = signal.SIGTERM  # how it wants to be asked to end
     grace: ClassVar[float] = 1.0  # seconds that it then has
-    patience: float = 20.0  # seconds until it must answer, on a busy machine too
+    patience: float = 30.0  # seconds until it must answer, on a busy machine too
 
     def __init__(self, *, name: str | None = None, port: int = 0) -> None:
         super().__init__(name=name, port=port)
