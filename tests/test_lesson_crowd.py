@@ -5,10 +5,19 @@ import time
 
 from aiohttp import web
 
-from helpers.lesson.crowd import Crowds, crowd, crowds, eight, memory, one_client, visit
+from helpers.lesson.crowd import (
+    Crowds,
+    at_once,
+    crowd,
+    crowds,
+    eight,
+    memory,
+    one_client,
+    visit,
+)
 from helpers.measure import Result
 from helpers.server import HTTPServer
-from helpers.servers.concurrency import AsyncServer, SyncServer
+from helpers.servers.concurrency import AsyncServer, Handled, SyncServer
 from helpers.servers.database import Database
 
 
@@ -68,6 +77,7 @@ def test_a_visit_tells_when_all_asked_and_what_was_handled():
     assert len(seen.handled) == 5
     assert all(seen.asked <= handled.started for handled in seen.handled)
     assert seen.last >= 5 * 0.02
+    assert seen.at_once == 1
 
 
 def test_crowds_ask_each_server_once():
@@ -116,10 +126,13 @@ def test_eight_clients_feel_a_loop_that_blocks():
         return "x"
 
     servers = {"rude": AsyncServer(block), "polite": AsyncServer(wait)}
-    took, freeze = asyncio.run(eight(servers))
-    assert took["rude"] >= 8 * 0.05
-    assert took["polite"] < took["rude"]
-    assert freeze["polite"] < freeze["rude"]
+    servers["none"] = SyncServer(lambda path: time.sleep(0.01) or "x")
+    seen = asyncio.run(eight(servers))
+    assert seen["rude"].seconds >= 8 * 0.05
+    assert seen["rude"].at_once == 1
+    assert seen["polite"].at_once > 1
+    assert seen["polite"].freeze < seen["rude"].freeze
+    assert seen["none"].freeze is None
 
 
 def test_a_waiting_thread_takes_more_memory_than_a_coroutine():
@@ -127,3 +140,11 @@ def test_a_waiting_thread_takes_more_memory_than_a_coroutine():
     grown = asyncio.run(memory(threads=100, coroutines=300))
     assert (grown.threads, grown.coroutines) == (100, 300)
     assert 0 < grown.coroutine_kB < grown.thread_kB
+
+
+def test_at_once_counts_those_that_overlap():
+    """One that begins as another ends does not overlap it."""
+    row = [Handled("/1", 0, 1), Handled("/2", 1, 2), Handled("/3", 2, 3)]
+    assert at_once(row) == 1
+    assert at_once([*row, Handled("/4", 0.5, 2.5)]) == 2
+    assert at_once([]) == 0

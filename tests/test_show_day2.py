@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from helpers.lesson.bystanders import Bystanders
-from helpers.lesson.crowd import Crowds, Visit, Waiting
+from helpers.lesson.crowd import Crowds, Eight, Visit, Waiting
 from helpers.measure import Result
 from helpers.servers.concurrency import Handled
 from helpers.show import day2
@@ -28,14 +28,6 @@ def crowds(async_rate: float = 1500.0, pool: int | None = None) -> Crowds:
 def freeze(worst: float) -> tuple[Bystanders, list[tuple[float, float]]]:
     seen = Bystanders(slow=(10.0, 10.5), others=[(9.9, 9.902), (10.01, 10.01 + worst)])
     return seen, [(9.91, 0.001), (10.5, worst)]
-
-
-def test_at_once_counts_those_that_overlap():
-    """One that begins as another ends does not overlap it."""
-    row = [Handled("/1", 0, 1), Handled("/2", 1, 2), Handled("/3", 2, 3)]
-    assert day2.at_once(row) == 1
-    assert day2.at_once([*row, Handled("/4", 0.5, 2.5)]) == 2
-    assert day2.at_once([]) == 0
 
 
 def test_a_timeline_counts_from_when_all_asked():
@@ -81,8 +73,8 @@ def test_memory_is_told_for_all_and_for_each():
 
 def test_work_tells_how_long_a_loop_stood_still():
     """Of the servers that have one."""
-    took = {"one thread": 0.5, "async": 0.55}
-    facts = day2.work(took, {"async": 0.4}, Guess()).facts
+    rows = {"one thread": Eight(0.5, 1, None), "async": Eight(0.55, 1, 0.4)}
+    facts = day2.work(rows, Guess()).facts
     assert list(facts) == ["one thread", "async; its loop froze for 400 ms"]
 
 
@@ -126,3 +118,11 @@ def test_a_pool_explored_keeps_to_littles_law():
     assert float(low) <= 1.02 * 50
     assert float(high) <= 1.02 * 250
     assert told
+
+
+def test_tables_are_alike_when_each_holds_one_value():
+    """They may differ from each other, but not within."""
+    same = {"a": {"n": 1}, "b": {"n": 1}}
+    other = {"a": {"n": 2}, "b": {"n": 2}}
+    assert day2.alike(same, other)
+    assert not day2.alike(same, {"a": {"n": 1}, "b": {"n": 2}})

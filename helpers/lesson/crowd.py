@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import NamedTuple
 
@@ -25,8 +25,10 @@ from helpers.servers.database import Database, Queries
 
 __all__ = [
     "Crowds",
+    "Eight",
     "Visit",
     "Waiting",
+    "at_once",
     "crowd",
     "crowds",
     "eight",
@@ -82,6 +84,21 @@ class Visit(NamedTuple):
     def last(self) -> float:
         """Seconds until the last of them was handled."""
         return max(handled.ended for handled in self.handled) - self.asked
+
+    @property
+    def at_once(self) -> int:
+        """The most requests that were handled at the same time."""
+        return at_once(self.handled)
+
+
+def at_once(handled: Sequence[Handled]) -> int:
+    """The most requests that were handled at the same time."""
+    changes = [(h.started, 1) for h in handled] + [(h.ended, -1) for h in handled]
+    now = most = 0
+    for _, change in sorted(changes):  # at the same moment, an end comes first
+        now += change
+        most = max(most, now)
+    return most
 
 
 async def visit(server: Startable, clients: int = 10) -> Visit:
@@ -161,21 +178,26 @@ async def one_client(requests: int) -> dict[str, Result]:
     return results
 
 
-async def eight(
-    servers: Mapping[str, Server],
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Eight clients ask each server at once.
+class Eight(NamedTuple):
+    """How eight clients fared who asked a server at the same time."""
 
-    Returns the seconds until all were answered and, of those with an event loop, the
-    longest that it stood still meanwhile; both by name.
-    """
-    took, freeze = {}, {}
+    seconds: float
+    """Until all were answered."""
+    at_once: int
+    """The most requests that the server handled at the same time."""
+    freeze: float | None
+    """The longest that its event loop stood still, in seconds; None without one."""
+
+
+async def eight(servers: Mapping[str, Server]) -> dict[str, Eight]:
+    """Eight clients ask each server at once; each starts, and stops, for them."""
+    seen = {}
     for name, server in servers.items():
         with server, heartbeat(server) as pulse:
-            took[name] = (await crowd(server, 8)).elapsed
-        if isinstance(server, AsyncServer):
-            freeze[name] = pulse.freeze
-    return took, freeze
+            took = (await crowd(server, 8)).elapsed
+        freeze = pulse.freeze if isinstance(server, AsyncServer) else None
+        seen[name] = Eight(took, at_once(server.handled), freeze)
+    return seen
 
 
 class Waiting(NamedTuple):

@@ -59,7 +59,8 @@ def profile_then(user: str, done: Callable) -> None:
 def profile_future(user: str) -> asyncio.Future:
     def got_person(person):
         lists = asyncio.gather(
-            fetch_future(f"{user}/videos"), fetch_future(f"{user}/friends")
+            fetch_future(f"{user}/videos"),
+            fetch_future(f"{user}/friends"),
         )
         return then(lists, lambda found: combine(person, *found))
 

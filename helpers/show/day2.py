@@ -8,11 +8,10 @@ from time import perf_counter
 from typing import Any
 
 from helpers.lesson.bystanders import Bystanders
-from helpers.lesson.crowd import Crowds, Visit, Waiting
+from helpers.lesson.crowd import Crowds, Eight, Visit, Waiting
 from helpers.measure.models import expected_throughput
 from helpers.measure.result import Result
 from helpers.measure.units import number, size
-from helpers.servers.concurrency import Handled
 from helpers.servers.database import Database
 from helpers.show import panels
 from helpers.show.charts import Chart, bars, lines
@@ -20,8 +19,8 @@ from helpers.show.explore import Exploration, Slider, explore
 from helpers.show.tables import Table, table
 
 __all__ = [
+    "alike",
     "alone_table",
-    "at_once",
     "crowd_table",
     "explore_pool",
     "freezes",
@@ -56,16 +55,6 @@ def _spans(visit: Visit) -> list[tuple[float, float, float]]:
         (0.0, (started - visit.asked) * 1e3, (ended - visit.asked) * 1e3)
         for _, started, ended in visit.handled
     ]
-
-
-def at_once(handled: Sequence[Handled]) -> int:
-    """The most requests that were handled at the same time."""
-    changes = [(h.started, 1) for h in handled] + [(h.ended, -1) for h in handled]
-    now = most = 0
-    for _, change in sorted(changes):  # at the same moment, an end comes first
-        now += change
-        most = max(most, now)
-    return most
 
 
 # -- 2. how many can wait ------------------------------------------------------------
@@ -173,28 +162,27 @@ def alone_table(results: Mapping[str, Result]) -> Table:
     )
 
 
-def work(
-    took: Mapping[str, float], freeze: Mapping[str, float], guess: Any = None
-) -> Chart:
-    """Seconds for the same computations, and for how long they froze the event loop.
+def work(rows: Mapping[str, Eight], guess: Any = None) -> Chart:
+    """Seconds for the same eight computations, and how long they froze a loop.
 
     ``guess`` is how many times the first one's time the third takes.
     """
     times = getattr(guess, "value", None)
-    first = next(iter(took.values()))
+    first = next(iter(rows.values())).seconds
     return bars(
-        {
-            f"{name}; its loop froze for {freeze[name] * 1e3:.0f} ms"
-            if name in freeze
-            else name: seconds
-            for name, seconds in took.items()
-        },
+        {_with_freeze(name, row): row.seconds for name, row in rows.items()},
         guess=None if times is None else times * first,
         unit="time for all computations, s",
         title="Work is not waiting: only more processes carry more of it",
         alt="Threads and async take as long as one thread. A pool of processes "
         "takes less where there are cores for it, and leaves the loop free.",
     )
+
+
+def _with_freeze(name: str, row: Eight) -> str:
+    if row.freeze is None:
+        return name
+    return f"{name}; its loop froze for {row.freeze * 1e3:.0f} ms"
 
 
 # -- 4. one blocking call ------------------------------------------------------------
@@ -259,6 +247,11 @@ def styles_table(
         ],
         caption="The same workflow, six times",
     )
+
+
+def alike(*tables: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether each of the tables has the same value for all of its rows."""
+    return all(len(set(map(str, told.values()))) == 1 for told in tables)
 
 
 # -- explore: a pool -----------------------------------------------------------------

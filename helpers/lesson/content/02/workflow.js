@@ -45,8 +45,8 @@ function profileThen(user, callback) {
           return callback(error);
         }
         found[list] = items;
-        if (found.videos && found.friends)
-          callback(null, combine(person, found.videos, found.friends));
+        const { videos, friends } = found;
+        if (videos && friends) callback(null, combine(person, videos, friends));
       });
     }
   });
@@ -62,16 +62,21 @@ function fetchJSON(url) {
 
 function profilePromise(user) {
   return fetchJSON(user).then((person) =>
-    Promise.all([fetchJSON(`${user}/videos`), fetchJSON(`${user}/friends`)])
-      .then(([videos, friends]) => combine(person, videos, friends)));
+    Promise.all([
+      fetchJSON(`${user}/videos`),
+      fetchJSON(`${user}/friends`),
+    ]).then(([videos, friends]) => combine(person, videos, friends)),
+  );
 }
 
 // -- async/await ----------------------------------------------------------------------
 
 async function profile(user) {
   const person = await fetchJSON(user);
-  const [videos, friends] = await Promise.all(
-    [fetchJSON(`${user}/videos`), fetchJSON(`${user}/friends`)]);
+  const [videos, friends] = await Promise.all([
+    fetchJSON(`${user}/videos`),
+    fetchJSON(`${user}/friends`),
+  ]);
   return combine(person, videos, friends);
 }
 
