@@ -141,9 +141,7 @@ def test_no_thread_is_left():
 def test_without_named_pipes_it_says_so(monkeypatch):
     """As on Windows: what is missing, and where it is not."""
     monkeypatch.delattr(os, "mkfifo", raising=False)
-    with pytest.raises(
-        NotImplementedError, match=r"Windows has none .* WSL"
-    ):
+    with pytest.raises(NotImplementedError, match=r"Windows has none .* WSL"):
         SlowFile().__enter__()
 
 
