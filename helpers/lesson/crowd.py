@@ -154,7 +154,9 @@ async def crowds(
     results: dict[int | str, Result] = {}
     for number in threads:
         with ThreadedServer(handler, threads=number) as server:
-            results[number] = await crowd(server, min(CLIENTS, 10 * number))
+            # With two for each connection of the pool, all of them are in use.
+            waiting = min(number, 2 * pool) if pool else number
+            results[number] = await crowd(server, min(CLIENTS, 10 * waiting))
     with AsyncServer(async_handler) as server:
         results[ASYNC] = await crowd(server, CLIENTS)
     return Crowds(database.name, pool, results)
