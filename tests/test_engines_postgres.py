@@ -374,7 +374,7 @@ def test_database_is_a_stand_in_elsewhere(monkeypatch):
     monkeypatch.setattr(Postgres, "find", lambda: None)
     with database(pool=2) as db:
         assert isinstance(db, Database) and db.workers == 2
-        assert db.name == "in-kernel stand-in"
+        assert db.name == "stand-in, in this kernel"
 
 
 def test_a_database_that_does_not_start_warns(monkeypatch):

@@ -18,6 +18,9 @@ from helpers.engines.node import Node
 from helpers.lesson.fetching import FetchError, fetch, fetch_future, fetch_then, then
 
 __all__ = [
+    "ASYNC",
+    "CALLBACKS",
+    "PROMISES",
     "SCRIPT",
     "STYLES",
     "all_six",
@@ -109,6 +112,11 @@ async def by_coroutines(user: str) -> dict[str, Any]:
     except ExceptionGroup as group:  # of the two that ran at the same time
         return {"error": str(group.exceptions[0])}
 
+
+# What the notebook shows of each: Python and Node.js, and how the error is caught.
+CALLBACKS = (profile_then, (SCRIPT, "profileThen"))
+PROMISES = (profile_future, (SCRIPT, "profilePromise"), by_futures)
+ASYNC = (profile, (SCRIPT, "profile"), by_coroutines, (SCRIPT, "main"))
 
 STYLES = {"callbacks": by_callbacks, "futures": by_futures, "async": by_coroutines}
 

@@ -48,7 +48,7 @@ class Database:
     Raises ValueError when ``workers`` is not a whole number from 1.
     """
 
-    name = "in-kernel stand-in"
+    name = "stand-in, in this kernel"
 
     def __init__(self, workers: int | None = None) -> None:
         if workers is not None and (not isinstance(workers, int) or workers < 1):

@@ -44,7 +44,7 @@ def timelines(visits: Mapping[str, Visit], guess: Any = None) -> Chart:
         guess=guess,
         waits="waits for its turn",
         works="waits for the database",
-        title="Everybody waits as long for the database, but not for each other",
+        title="All wait as long for the database; with one thread, for each other too",
         alt="With one thread each client waits for all before it. With ten threads, "
         "and with one event loop, all wait for the database side by side.",
     )
@@ -75,11 +75,16 @@ def throughput(*crowds: Crowds, guess: Any = None) -> Chart:
         model="Little's law, waiting only",
         guess=guess,
         title="Who can let more requests wait serves more, until something runs out",
-        alt="With threads the measured throughput lies at what Little's law expects. "
-        "Async over a database without bound falls short of it, for the processor "
-        "runs out; behind a pool all that have more threads than it has connections "
-        "reach the same.",
+        alt="With few threads the measured throughput lies at what Little's law "
+        "expects. With 200, and with async, over a database without bound it falls "
+        "short of it, for the processor runs out."
+        + (BEHIND_A_POOL if len(crowds) > 1 else ""),
     )
+
+
+BEHIND_A_POOL = (
+    " Behind a pool all that can let more wait than it has connections reach the same."
+)
 
 
 def _named(crowd: Crowds) -> str:
@@ -92,31 +97,39 @@ def within_law(crowd: Crowds) -> bool:
     return all(crowd.rate(n) <= 1.02 * crowd.expected(n) for n in crowd.results)
 
 
-def crowd_table(crowd: Crowds) -> Table:
-    """Throughput and waiting times, computed to 1,000 clients where fewer asked."""
-    rows = []
-    for threads, result in crowd.results.items():
-        more = 1000 / result.requests
-        about = "" if more == 1 else "~ "
-        rows.append(
+def crowd_table(*crowds: Crowds) -> Table:
+    """Throughput and waiting times of 1,000 clients, for each database and server.
+
+    Where fewer asked, the rate says how long 1,000 would wait: half of them until 500
+    were answered, all but ten until 990 were.
+    """
+    return table(
+        [
             {
+                "database": _named(crowd),
                 "server": _spelled(threads),
                 "clients": result.requests,
                 "requests/s": result.throughput,
-                "p50 of 1,000": f"{about}{number(result.p50 * more)} s",
-                "p99 of 1,000": f"{about}{number(result.p99 * more)} s",
+                "p50 of 1,000": _wait_of_1000(result, 50),
+                "p99 of 1,000": _wait_of_1000(result, 99),
             }
-        )
-    return table(
-        rows,
-        caption=f"{crowd.database}: 1,000 clients at once. "
-        "~: extrapolated from fewer clients, for the line grows with them",
+            for crowd in crowds
+            for threads, result in crowd.results.items()
+        ],
+        caption="1,000 clients that ask at once; ~ is extrapolated from fewer",
+        label="measured here",
     )
+
+
+def _wait_of_1000(result: Result, percent: float) -> str:
+    if result.requests == 1000:
+        return f"{number(result.percentile(percent))} s"
+    return f"~ {number(10 * percent / result.throughput)} s"
 
 
 def _spelled(threads: int | str) -> str:
     if threads == "async":
-        return "async, 1 thread"
+        return "async"
     return f"{threads} thread{'s' * (threads != 1)}"
 
 
@@ -182,7 +195,7 @@ def work(rows: Mapping[str, Eight], guess: Any = None) -> Chart:
 def _with_freeze(name: str, row: Eight) -> str:
     if row.freeze is None:
         return name
-    return f"{name}; its loop froze for {row.freeze * 1e3:.0f} ms"
+    return f"{name}; longest freeze {row.freeze * 1e3:.0f} ms"
 
 
 # -- 4. one blocking call ------------------------------------------------------------
@@ -317,7 +330,7 @@ def _pool_chart(
     law = [expected_throughput(query, n, pool) for n in clients]
     bound = expected_throughput(query, pool)
     return lines(
-        {"measured": (clients, rates)},
+        {"measured, stand-in": (clients, rates)},
         models={"Little's law": (clients, law)},
         x="clients (logarithmic)",
         y="answers/s",

@@ -172,7 +172,7 @@ def _draw_freeze(axes: Axes, freeze: Freeze) -> None:
         sent, answered - sent, "o", ms=4, color=COLOURS[0], label="another's request"
     )
     moments, lags = np.array(freeze.beats).T
-    axes.plot(moments, lags, "-", color=INK, lw=1.3, label="lag of the loop")
+    axes.plot(moments, lags, "x", ms=5, color=INK, label="a beat of the loop, so late")
 
 
 def _legend_below(canvas: Canvas) -> None:
