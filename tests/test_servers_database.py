@@ -189,5 +189,6 @@ def test_a_time_that_is_none_is_refused(seconds):
 
 def test_its_repr_says_what_it_is():
     """The name for captions, its limit and its peak."""
-    assert repr(Database(3)) == "<Database (stand-in, in this kernel), 3 workers, peak 0>"
+    shown = "<Database (stand-in, in this kernel), 3 workers, peak 0>"
+    assert repr(Database(3)) == shown
     assert "unbounded" in repr(Database())
