@@ -1,8 +1,8 @@
 """Inbox: a server that is called back, and keeps what it was told.
 
-    with Inbox() as inbox:
-        address = inbox.make_url("/done")    # give this to who shall call
-        inbox.wait()                         # the first JSON that was POSTed
+with Inbox() as inbox:
+    address = inbox.make_url("/done")    # give this to who shall call
+    inbox.wait()                         # the first JSON that was POSTed
 """
 
 from __future__ import annotations
