@@ -10,7 +10,8 @@ A lab is four things beside its notebook, all found by its name:
 A wrong submission of a part has the function, or the class, of that part only.
 A wrong submission says in CAUGHT_BY which requirement must catch it, and in SAYS a
 piece of the message that recognises its mistake. Where one mistake can not but break
-another requirement too, ALSO_CAUGHT_BY says which, and why.
+another requirement too, ALSO_CAUGHT_BY says which, and why; PERHAPS_CAUGHT_BY does so
+where it hangs on the machine.
 """
 
 from __future__ import annotations
@@ -97,8 +98,11 @@ class LabProof:
         [lab] = [lab for lab in self.labs if hasattr(submission, lab.function)]
         report = lab.check(getattr(submission, lab.function))
         also = getattr(submission, "ALSO_CAUGHT_BY", {})
-        assert all(also.values()), "say why it is caught by more than one"
-        assert set(report.failed) == {submission.CAUGHT_BY, *also}, f"\n{report}"
+        perhaps = getattr(submission, "PERHAPS_CAUGHT_BY", {})
+        reasons = [*also.values(), *perhaps.values()]
+        assert all(reasons), "say why it is caught by more than one"
+        surely = set(report.failed) - set(perhaps)
+        assert surely == {submission.CAUGHT_BY, *also}, f"\n{report}"
         assert submission.SAYS in report.failed[submission.CAUGHT_BY], f"\n{report}"
         if self.names[0] == submission.CAUGHT_BY:  # the plain case
             assert report.met == []
