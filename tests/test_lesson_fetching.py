@@ -96,6 +96,23 @@ def test_a_server_that_says_nothing_is_a_fetch_error(directory, monkeypatch):
             asyncio.run(fetch(server.make_url("/users/7")))
 
 
+def test_a_callback_hears_of_a_silent_server_once():
+    """After the patience that it was given; the answer that comes later is not told."""
+    heard = []
+
+    async def main(url: str) -> None:
+        told = asyncio.Event()
+        fetch_then(url, lambda *it: (heard.append(it), told.set()), patience=0.05)
+        await told.wait()
+        await asyncio.sleep(0.3)  # the answer would be there
+
+    with DirectoryServer(delay=0.2) as server:
+        asyncio.run(main(server.make_url("/users/7")))
+    [(error, value)] = heard
+    assert str(error) == "/users/7: no answer in time"
+    assert value is None
+
+
 # -- then ----------------------------------------------------------------------------
 
 

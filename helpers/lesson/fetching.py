@@ -50,21 +50,31 @@ def fetch_future(url: str) -> asyncio.Future[Any]:
     return _start(fetch(url))
 
 
-def fetch_then(url: str, done: Callable[[FetchError | None, Any], object]) -> None:
+def fetch_then(
+    url: str, done: Callable[[FetchError | None, Any], object], patience: float = 5.0
+) -> None:
     """Callback style: returns at once; later the loop calls ``done(error, value)``.
 
     Once, and never before this function has returned. One of the two is None: the
-    error comes first, as in Node.js, so that nobody overlooks it. There is nothing
-    to cancel it by; when the loop ends first, ``done`` is not called.
+    error comes first, as in Node.js, so that nobody overlooks it. After ``patience``
+    seconds without an answer that is the error. When the loop ends first, ``done``
+    is not called.
     """
+    loop = asyncio.get_running_loop()
+    future = fetch_future(url)
 
     def deliver(future: asyncio.Future) -> None:
-        if future.cancelled():  # the loop ends
-            return
-        error = future.exception()
-        done(error, None if error else future.result())
+        timer.cancel()
+        if not future.cancelled():
+            error = future.exception()
+            loop.call_soon(done, error, None if error else future.result())
 
-    fetch_future(url).add_done_callback(deliver)  # by call_soon, even if it is done
+    def give_up() -> None:
+        future.cancel()
+        done(FetchError(f"{urlsplit(url).path}: no answer in time"), None)
+
+    timer = loop.call_later(patience, give_up)
+    future.add_done_callback(deliver)
 
 
 def then(
