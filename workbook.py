@@ -92,6 +92,11 @@ class Venv:
         wanted, found = self.wanted(), self.found()
         if found == wanted:
             return
+        if self.folder.is_symlink():  # to make it anew would empty somebody else's
+            raise Failed(
+                f"{self.folder.name} is a link to another folder. Remove the link, and "
+                "try again"
+            )
         began = time.monotonic()
         print("Setting up the workbook (only now, and when its packages change):")
         self.stamp.unlink(missing_ok=True)

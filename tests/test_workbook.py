@@ -90,6 +90,16 @@ def test_changed_requirements_are_installed_into_what_is_there(venv, steps):
     assert steps == ALL_STEPS[1:]
 
 
+def test_an_environment_of_another_folder_is_not_touched(venv, steps, tmp_path):
+    """A linked .venv is used as it is, but neither made anew nor changed."""
+    other = tmp_path / "other"
+    venv.folder.rename(other)
+    venv.folder.symlink_to(other)
+    with pytest.raises(workbook.Failed, match=r"link .* Remove the link"):
+        venv.set_up()
+    assert steps == []
+
+
 @pytest.mark.parametrize("step", ["making .venv", "trying it"])
 def test_interrupted_set_up_is_done_anew(venv, steps, step):
     """Wherever it stopped, the next call begins at the beginning."""
