@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import hypothesis
+import nbval.kernel
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
@@ -16,6 +17,7 @@ from helpers import server
 
 # All patience in the tests is multiplied by this: set it to 5 on a slow machine.
 TIME_UNIT = float(os.environ.get("WORKBOOK_TIME_UNIT", "1"))
+KERNEL_ATTEMPTS = 3
 
 # The same examples every time, so that a failure replays; and no deadline for one
 # of them, because a busy machine is not a fault of ours.
@@ -40,6 +42,26 @@ class ByKernel(LoadScopeScheduling):
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByKernel:
     return ByKernel(config, log)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let nbval start a kernel again that died because its port was taken.
+
+    Jupyter looks for five free ports, closes them, and its kernel opens them again. A
+    test beside it may take one meanwhile, and then the kernel dies at once.
+    """
+    start = nbval.kernel.start_new_kernel
+
+    def start_patiently(*args: object, **kwargs: object) -> object:
+        for _ in range(KERNEL_ATTEMPTS - 1):
+            try:
+                return start(*args, **kwargs)
+            except RuntimeError as error:
+                if "Kernel died" not in str(error):
+                    raise
+        return start(*args, **kwargs)
+
+    nbval.kernel.start_new_kernel = start_patiently
 
 
 def holds_within(condition: Callable[[], object], patience: float = 5.0) -> bool:

@@ -45,7 +45,7 @@ async def bystanders(
     The others begin ``before`` seconds earlier, and go on as long after the slow
     request's answer. Raises httpx.HTTPStatusError when it is answered by an error.
     """
-    seen = Bystanders()
+    seen, another = Bystanders(), asyncio.Event()
     limits = httpx.Limits(max_connections=None)  # the crowd must not wait in the client
     async with httpx.AsyncClient(
         base_url=server.url, timeout=30, limits=limits
@@ -55,6 +55,7 @@ async def bystanders(
             sent = time.perf_counter()
             await client.get("/quick")
             seen.others.append((sent, time.perf_counter()))
+            another.set()
 
         crowd = asyncio.create_task(
             open_loop(quick, rate=rate, seconds=60, progress=False)
@@ -65,6 +66,10 @@ async def bystanders(
             answer = await client.get(path)
             seen.slow = sent, time.perf_counter()
             await asyncio.sleep(before)
+            # Somebody has to come after it, too.
+            while not seen.others or seen.others[-1][0] < seen.slow[1]:
+                another.clear()
+                await another.wait()
         finally:
             crowd.cancel()
             await asyncio.wait([crowd])
