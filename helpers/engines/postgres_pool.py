@@ -16,6 +16,7 @@ import logging
 import math
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Future
 from typing import Any, Self
 
 import asyncpg
@@ -198,6 +199,7 @@ class _AsyncPool:
         )
         self._thread.start()
         self._pool: asyncpg.Pool | None = None
+        self._asked: set[Future[None]] = set()
         try:
             self._call(self._open(url, size)).result(CONNECT)
         except BaseException:
@@ -220,28 +222,44 @@ class _AsyncPool:
                 await ask(connection)
 
         asked = self._call(with_connection())
+        self._asked.add(asked)
         try:
             await asyncio.wrap_future(asked)
         except asyncio.CancelledError:
             if asyncio.current_task().cancelling():
                 raise
             raise RuntimeError("the pool was closed while the query waited") from None
+        finally:
+            self._asked.discard(asked)
 
     def close(self) -> None:
         with contextlib.suppress(TimeoutError):
-            self._call(self._say_goodbye()).result(2 * CLOSE)
+            self._call(self._say_goodbye()).result(4 * CLOSE)
+        for asked in self._asked.copy():  # nobody will answer these any more
+            asked.cancel()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
     async def _say_goodbye(self) -> None:
-        asking = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in asking:
-            task.cancel()
-        await asyncio.gather(*asking, return_exceptions=True)
+        await _cancel_others()
         if self._pool is None:
             return
         try:
             await asyncio.wait_for(self._pool.close(), CLOSE)
         except Exception:  # the server is dead, and needs no good-bye
             self._pool.terminate()
+            await _cancel_others()
+
+
+async def _cancel_others() -> None:
+    """All tasks of this loop but this one, with a bound.
+
+    asyncpg tells the server of a query that was cancelled, over a connection of its
+    own, and waits for that: on a server that does not answer, for ever.
+    """
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    if others:
+        await asyncio.wait(others, timeout=CLOSE)
