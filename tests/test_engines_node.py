@@ -90,6 +90,7 @@ def test_our_environment_does_not_change_what_a_script_does(script, monkeypatch)
     monkeypatch.setenv("NODE_OPTIONS", "--no-such-option")
     monkeypatch.setenv("NODE_DEBUG", "http")
     monkeypatch.setenv("BEADS", "red")
+    node._is_new_enough.cache_clear()  # nor does it hide Node.js from us
     path = script(
         "const ours = Object.keys(process.env).filter(n => n.startsWith('NODE_'));"
         "console.log(ours.length, process.env.BEADS)"

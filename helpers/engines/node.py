@@ -118,7 +118,11 @@ def _existing(script: str | Path) -> Path:
 def _is_new_enough(program: Path) -> bool:
     try:
         told = subprocess.run(
-            [program, "--version"], capture_output=True, text=True, timeout=30
+            [program, "--version"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            env=clean_environment(),
         ).stdout
     except (OSError, subprocess.TimeoutExpired):
         return False
