@@ -14,7 +14,7 @@ from helpers.servers.fan_out import Limits
 from helpers.servers.score_sockets import MAX_MESSAGE
 from helpers.servers.scores import ScoreServer
 from tests.peers import connect as connect_tcp
-from tests.peers import receive_all
+from tests.peers import receive_all, receive_until
 
 
 @pytest.fixture
@@ -282,12 +282,14 @@ def test_a_client_that_never_reads_does_not_grow_the_server(wait_until):
                 publish(server, 1, text="x" * 2000)
                 assert ids(quick, 1) == [sent]
                 assert sent < 5000
-        received = receive_all(sock)
+        # Close (RFC 6455, section 5.5.1), ten bytes of payload: the code and why.
+        close = b"\x88\x0a" + (1008).to_bytes(2) + b"too slow"
+        received = receive_until(sock, close)
         assert len(received) < 50_000 + 600_000
         assert b'"kind":"dropped","reason":"too slow' in received[-500:]
-        # Close, eleven bytes: the code and why.
-        assert received.endswith(b"\x88\x0a" + (1008).to_bytes(2) + b"too slow")
+        assert received.endswith(close)
         assert server.dropped[0].way == "WebSocket"
+        sock.close()
         wait_until(lambda: server.subscribers == 0)
 
 

@@ -9,9 +9,10 @@ import time
 import httpx
 import pytest
 
+from helpers.network.endpoint import reset
 from helpers.servers.fan_out import Limits
 from helpers.servers.scores import ScoreServer
-from tests.peers import connect, receive_all
+from tests.peers import connect, receive_all, receive_until
 
 STREAMS = ("/stream", "/lines")
 
@@ -219,6 +220,19 @@ def test_a_silent_stream_has_heartbeats():
 
 
 @pytest.mark.parametrize("path", STREAMS)
+def test_a_stream_has_a_lifetime(path, wait_until):
+    """It ends in good order, and its client comes back for the rest."""
+    with ScoreServer(lifetime=0.2) as server:
+        publish(server, 3)
+        answer = httpx.get(server.make_url(f"{path}?since=0"), timeout=30)
+        assert answer.text.count('"id":') == 3
+        publish(server, 1)
+        answer = httpx.get(server.make_url(f"{path}?since=3"), timeout=30)
+        assert answer.text.count('"id":') == 1
+        wait_until(lambda: server.subscribers == 0)
+
+
+@pytest.mark.parametrize("path", STREAMS)
 def test_a_bad_last_event_id_is_refused(server, path):
     """400; an EventSource then gives up, instead of asking the same for ever."""
     headers = {"Last-Event-ID": "abc"}
@@ -300,13 +314,6 @@ def test_a_client_that_never_reads_does_not_grow_the_server(wait_until, path):
         wait_until(lambda: server.subscribers == 0)
 
 
-def receive_until(sock: socket.socket, end: bytes) -> bytes:
-    data = bytearray()
-    while not data.endswith(end) and (more := sock.recv(65536)):
-        data += more
-    return bytes(data)
-
-
 @pytest.mark.parametrize("since", ["", "?since=0"])
 def test_a_client_that_never_reads_is_cut_off(wait_until, since):
     """When it does not even read the good-bye; live or while it catches up."""
@@ -321,6 +328,18 @@ def test_a_client_that_never_reads_is_cut_off(wait_until, since):
                 time.sleep(0.001)
             wait_until(lambda: server.subscribers == 0)
         assert not server.errors
+
+
+@pytest.mark.parametrize("path", [*STREAMS, "/events?since=0&wait=20"])
+def test_a_client_that_is_gone_at_once_is_no_error(server, wait_until, path):
+    """A browser that closes a page leaves such requests behind."""
+    request = f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    for number in range(100):
+        sock = connect((server.host, server.port))
+        sock.sendall(request)
+        (reset if number % 2 else socket.socket.close)(sock)
+    wait_until(lambda: server.requests >= 1 and server.subscribers == 0)
+    assert httpx.get(server.make_url("/events")).status_code == 200
 
 
 # -- life ------------------------------------------------------------------------------
@@ -426,7 +445,7 @@ def test_it_runs_as_a_process_of_its_own():
         assert httpx.get(server.make_url("/websocket")).json()["port"] > 0
 
 
-@pytest.mark.parametrize("name", ["every", "heartbeat"])
+@pytest.mark.parametrize("name", ["every", "heartbeat", "lifetime"])
 @pytest.mark.parametrize("value", [0, -1, float("nan")])
 def test_a_pace_that_is_none_is_refused(name, value):
     """The error names the parameter and its unit."""

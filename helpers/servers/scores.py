@@ -56,6 +56,9 @@ class ScoreServer(ProblemServer):
     heartbeat    seconds between signs of life on a stream
     retry        seconds that an EventSource is told to wait before it reconnects
     max_wait     the longest that a long poll is held, in seconds
+    lifetime     seconds after which an HTTP stream ends, for its client to come back.
+                 A proxy may keep a stream that its own client has left long ago
+                 (jupyter-server-proxy does, for two hours): no write ever fails.
     limits       what a subscriber may take (see :class:`Limits`)
 
     The list outlives a stop: after another start the numbers go on. It does not
@@ -72,21 +75,21 @@ class ScoreServer(ProblemServer):
         heartbeat: float = 15.0,
         retry: float = 1.0,
         max_wait: float = MAX_WAIT,
+        lifetime: float = 300.0,
         limits: Limits | None = None,
         websocket_port: int = 0,
         **server: Any,
     ) -> None:
         super().__init__(**server)
-        for name, value in {"every": every, "heartbeat": heartbeat}.items():
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} is in seconds, above zero; not {value!r}")
+        _check_seconds(every=every, heartbeat=heartbeat, lifetime=lifetime)
         self.every = every
         self.seed = seed
         self.heartbeat = heartbeat
         self.max_wait = max_wait
+        self.lifetime = lifetime
         self.limits = limits or Limits()
         self.sockets = ScoreSockets(self, port=websocket_port)
-        self._opening = {EVENT_STREAM: sse.retry(retry), JSON_LINES: b""}
+        self._retry = sse.retry(retry)
         self._feed = Feed(history)
         self._happening = match_events(seed)
         self._chances = random.Random(seed)
@@ -202,25 +205,35 @@ class ScoreServer(ProblemServer):
         )
 
     async def event_stream(self, request: web.Request) -> web.StreamResponse:
-        return await self._stream(request, EVENT_STREAM)
+        return await self._stream(request, EVENT_STREAM, opening=self._retry)
 
     async def json_lines(self, request: web.Request) -> web.StreamResponse:
         return await self._stream(request, JSON_LINES)
 
-    async def _stream(self, request: web.Request, form: Form) -> web.StreamResponse:
+    async def _stream(
+        self, request: web.Request, form: Form, *, opening: bytes = b""
+    ) -> web.StreamResponse:
         since = _resume_from(request)
+        response = web.StreamResponse(headers=form.headers)
         with _room(self._fan_out):
-            response = web.StreamResponse(headers=form.headers)
-            await response.prepare(request)
-            stream = HTTPStream(request, response, form)
-            try:
-                await response.write(self._opening[form])
-                await self._fan_out.follow(stream, since)
-                await stream.finish(self.limits.patience)
-            except BaseException:  # cancelled: nobody waits for what is unsent
-                stream.transport.abort()
-                raise
+            # The client may be gone by now: then there is nobody to answer.
+            with contextlib.suppress(ConnectionError):
+                await response.prepare(request)
+                await response.write(opening)
+                await self._serve(HTTPStream(request, response, form), since)
         return response
+
+    async def _serve(self, stream: HTTPStream, since: int | None) -> None:
+        loop = asyncio.get_running_loop()
+        alarm = loop.call_later(self.lifetime, stream.end)
+        try:
+            await self._fan_out.follow(stream, since)
+            await stream.finish(self.limits.patience)
+        except BaseException:  # cancelled, too: nobody waits for what is unsent
+            stream.transport.abort()
+            raise
+        finally:
+            alarm.cancel()
 
     async def where_the_websocket_is(self, _: web.Request) -> web.Response:
         """For who knows the first port only: a page, or this server in a child."""
@@ -234,6 +247,12 @@ class ScoreServer(ProblemServer):
 
     async def six_streams_page(self, _: web.Request) -> web.FileResponse:
         return web.FileResponse(PAGES / "six-streams.html")
+
+
+def _check_seconds(**durations: float | None) -> None:
+    for name, value in durations.items():
+        if value is not None and not value > 0:
+            raise ValueError(f"{name} is in seconds, above zero; not {value!r}")
 
 
 # -- what requests carry -----------------------------------------------------------
