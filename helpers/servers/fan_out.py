@@ -15,10 +15,11 @@ from __future__ import annotations
 import asyncio
 import socket
 from abc import ABC, abstractmethod
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from itertools import chain
+from typing import NamedTuple, Self
 
 from helpers.servers.feed import Event, Feed, notice
 
@@ -78,6 +79,12 @@ class Subscriber(ABC):
     def send(self, event: Event) -> None:
         """Write it, and wait for nothing."""
 
+    @classmethod
+    def send_all(cls, subscribers: list[Self], event: Event) -> None:
+        """Send it to many of a kind, for where that is cheaper than one by one."""
+        for subscriber in subscribers:
+            subscriber.send(event)
+
     @abstractmethod
     async def write(self, events: list[Event]) -> None:
         """Write them, and wait until there is room for more."""
@@ -99,7 +106,7 @@ class FanOut:
         self.limits = limits
         self.dropped: deque[Dropped] = deque(maxlen=KEPT_DROPS)
         self.admitted = 0
-        self._live: set[Subscriber] = set()
+        self._live: defaultdict[type[Subscriber], set[Subscriber]] = defaultdict(set)
         self._news = asyncio.Event()
         self._closed = False
 
@@ -109,24 +116,29 @@ class FanOut:
         # set() wakes all who wait now; after clear() the next ones wait again.
         self._news.set()
         self._news.clear()
-        for subscriber in self._who_keep_up():
-            subscriber.send(event)
-            subscriber.last_id = event.id
+        for kind, live in self._live.items():
+            ready = self._who_keep_up(live)
+            kind.send_all(ready, event)
+            for subscriber in ready:
+                subscriber.last_id = event.id
 
     def beat(self) -> None:
         """A heartbeat to all who are live."""
-        for subscriber in self._who_keep_up():
-            subscriber.beat()
+        for live in self._live.values():
+            for subscriber in self._who_keep_up(live):
+                subscriber.beat()
 
-    def _who_keep_up(self) -> Iterator[Subscriber]:
+    def _who_keep_up(self, live: set[Subscriber]) -> list[Subscriber]:
         """All who are live; those who are too slow are dropped on the way."""
-        for subscriber in tuple(self._live):
+        ready = []
+        for subscriber in tuple(live):
             if subscriber.transport.is_closing():
                 subscriber.end()
             elif subscriber.unsent > self.limits.unsent:
                 self._drop(subscriber, f"{subscriber.unsent} bytes wait to be read")
             else:
-                yield subscriber
+                ready.append(subscriber)
+        return ready
 
     async def wait_for_news(self, seconds: float) -> None:
         """Until the next event, or the end, or for so many seconds."""
@@ -163,11 +175,12 @@ class FanOut:
         if self._closed or subscriber.ended.done():
             return
         # Nothing was awaited since the last look at the list: no event is lost here.
-        self._live.add(subscriber)
+        live = self._live[type(subscriber)]
+        live.add(subscriber)
         try:
             await subscriber.ended
         finally:
-            self._live.discard(subscriber)
+            live.discard(subscriber)
 
     async def _catch_up(self, subscriber: Subscriber) -> None:
         while not (self._closed or subscriber.ended.done()):
@@ -184,7 +197,7 @@ class FanOut:
 
     def _drop(self, subscriber: Subscriber, reason: str) -> None:
         """One message beyond the bound, to say why; then no more."""
-        self._live.discard(subscriber)
+        self._live[type(subscriber)].discard(subscriber)
         subscriber.dropped = reason
         self.dropped.append(Dropped(subscriber.way, subscriber.last_id, reason))
         subscriber.send(
@@ -196,5 +209,5 @@ class FanOut:
         """Let all streams and all held polls end."""
         self._closed = True
         self._news.set()
-        for subscriber in tuple(self._live):
+        for subscriber in tuple(chain(*self._live.values())):
             subscriber.end()

@@ -166,7 +166,13 @@ class WebSocketStream(Subscriber):
         self._connection = connection
 
     def send(self, event: Event) -> None:
-        broadcast((self._connection,), event.json, text=True)
+        self.send_all([self], event)
+
+    @classmethod
+    def send_all(cls, subscribers: list[Self], event: Event) -> None:
+        """As the library has it for a crowd; it waits for nobody, and FanOut counts."""
+        connections = [subscriber._connection for subscriber in subscribers]
+        broadcast(connections, event.json, text=True)
 
     async def write(self, events: list[Event]) -> None:
         for event in events:
