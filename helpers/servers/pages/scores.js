@@ -3,11 +3,13 @@
 // An event with a name of its own goes to the listeners for that name only.
 const KINDS = ["goal", "card", "corner", "substitution", "kick-off", "full-time"];
 const SHOWN = 15;
+const PATIENCE = 2000; // milliseconds
 
 const state = document.getElementById("state");
 const toggle = document.getElementById("toggle");
 const rows = new Map();
 let source = null;
+let again;
 let last = 0;
 
 function connect() {
@@ -15,11 +17,7 @@ function connect() {
   // EventSource knows nothing of the one before, so the address says where to go on.
   source = new EventSource(`stream?since=${last}`);
   source.onopen = () => say("open", "Connected.");
-  source.onerror = () => {
-    const over = source.readyState === EventSource.CLOSED;
-    say("lost", over ? "Refused: the browser gives up." : "Lost; the browser tries again.");
-    if (over) forget();
-  };
+  source.onerror = lost;
   for (const kind of KINDS) source.addEventListener(kind, happened);
   source.addEventListener("missed", ({ data }) => {
     const { missed } = JSON.parse(data);
@@ -31,15 +29,19 @@ function connect() {
   toggle.textContent = "Disconnect";
 }
 
-function disconnect() {
-  source.close();
-  forget();
-  say("closed", `Disconnected after event ${last}.`);
+// A stream that broke is the browser's matter. After an answer that is no stream, as a
+// proxy gives while the server restarts, it gives up for good: then it is ours.
+function lost() {
+  say("lost", "Lost. It is tried again.");
+  if (source.readyState === EventSource.CLOSED) again = setTimeout(connect, PATIENCE);
 }
 
-function forget() {
+function disconnect() {
+  clearTimeout(again);
+  source.close();
   source = null;
   toggle.textContent = "Connect";
+  say("closed", `Disconnected after event ${last}.`);
 }
 
 function say(name, text) {
