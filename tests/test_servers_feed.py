@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from helpers.servers.feed import MAX_EVENT, Feed, event_id, notice
+from helpers.servers.feed import MAX_EVENT, Feed, notice
 
 
 def filled(count: int, *, history: int = 1000) -> Feed:
@@ -105,13 +105,6 @@ def test_what_can_not_be_sent_takes_no_number():
     with pytest.raises(ValueError, match="born"):
         feed.number("goal", {"born": 0})
     assert feed.number("goal", {}).id == 1
-
-
-@pytest.mark.parametrize("text", ["", "-1", "+1", "1.0", "x", "1" * 16, "١"])
-def test_event_id_refuses_what_is_no_number(text):
-    """The error says where it stood."""
-    with pytest.raises(ValueError, match="since is the number"):
-        event_id("since", text)
 
 
 def test_a_feed_that_keeps_nothing_is_refused():

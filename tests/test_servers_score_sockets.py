@@ -15,6 +15,7 @@ from helpers.servers.score_sockets import MAX_MESSAGE
 from helpers.servers.scores import ScoreServer
 from tests.peers import connect as connect_tcp
 from tests.peers import receive_all, receive_until
+from tests.score_clients import begin_reading_nothing, publish
 
 
 @pytest.fixture
@@ -22,11 +23,6 @@ def server():
     with ScoreServer() as server:
         yield server
         assert not server.errors
-
-
-def publish(server, count: int, **facts) -> None:
-    for _ in range(count):
-        server.publish("goal", **facts)
 
 
 def listen(server, path: str = "/", **options):
@@ -252,19 +248,14 @@ def test_what_a_client_says_is_thrown_away(server, wait_until):
         assert ids(websocket, 1) == [1]
 
 
-def begin_reading_nothing(server, path: str) -> socket.socket:
+def leave_unread(server, path: str) -> socket.socket:
     """A client that completes the handshake and then leaves all that comes lie."""
-    sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    sock.settimeout(30)
-    sock.connect((server.sockets.host, server.sockets.port))
     request = (
         f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
         "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
         "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
     )
-    sock.sendall(request.encode())
-    return sock
+    return begin_reading_nothing((server.sockets.host, server.sockets.port), request)
 
 
 def test_a_client_that_never_reads_does_not_grow_the_server(wait_until):
@@ -272,7 +263,7 @@ def test_a_client_that_never_reads_does_not_grow_the_server(wait_until):
     limits = Limits(unsent=50_000, patience=60)
     with (
         ScoreServer(limits=limits) as server,
-        begin_reading_nothing(server, "/") as sock,
+        leave_unread(server, "/") as sock,
     ):
         wait_until(lambda: server.subscribers == 1)
         with listen(server, "/?since=0") as quick:
@@ -299,7 +290,7 @@ def test_a_client_that_never_reads_is_cut_off(wait_until, path):
     limits = Limits(unsent=50_000, patience=0.2)
     with ScoreServer(limits=limits) as server:
         publish(server, 1000, text="x" * 3000)
-        with begin_reading_nothing(server, path):
+        with leave_unread(server, path):
             wait_until(lambda: server.subscribers == 1 or server.dropped)
             while not server.dropped:
                 publish(server, 1, text="x" * 3000)
@@ -322,7 +313,7 @@ def test_stop_waits_for_nobody(wait_until):
     """Not for who never reads, never answers a close, or never ended its handshake."""
     with ScoreServer(limits=Limits(unsent=10**9, patience=60)) as server:
         publish(server, 1000, text="x" * 3000)
-        stuck = [begin_reading_nothing(server, path) for path in ("/", "/?since=0")]
+        stuck = [leave_unread(server, path) for path in ("/", "/?since=0")]
         stuck.append(connect_tcp((server.sockets.host, server.sockets.port)))
         wait_until(lambda: server.subscribers == 2)
         publish(server, 300, text="x" * 3000)

@@ -13,6 +13,7 @@ from helpers.network.endpoint import reset
 from helpers.servers.fan_out import Limits
 from helpers.servers.scores import ScoreServer
 from tests.peers import connect, receive_all, receive_until
+from tests.score_clients import begin_reading_nothing, publish
 
 STREAMS = ("/stream", "/lines")
 
@@ -22,11 +23,6 @@ def server():
     with ScoreServer() as server:
         yield server
         assert not server.errors
-
-
-def publish(server, count: int, **facts) -> None:
-    for _ in range(count):
-        server.publish("goal", **facts)
 
 
 def ids(answer: httpx.Response) -> list[int]:
@@ -280,22 +276,17 @@ def test_no_place_is_left(wait_until):
 # -- clients that do not read ----------------------------------------------------------
 
 
-def begin_reading_nothing(server, request: bytes) -> socket.socket:
+def leave_unread(server, path: str) -> socket.socket:
     """A client that asks for a stream and then leaves it lie."""
-    sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    sock.settimeout(30)
-    sock.connect((server.host, server.port))
-    sock.sendall(request + b"Host: x\r\n\r\n")
-    return sock
+    request = f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"
+    return begin_reading_nothing((server.host, server.port), request)
 
 
 @pytest.mark.parametrize("path", STREAMS)
 def test_a_client_that_never_reads_does_not_grow_the_server(wait_until, path):
     """It is dropped, told so, and all that ever waited for it is within the bound."""
-    request = f"GET {path} HTTP/1.1\r\n".encode()
     with ScoreServer(limits=Limits(unsent=50_000, patience=60)) as server:
-        with begin_reading_nothing(server, request) as sock:
+        with leave_unread(server, path) as sock:
             wait_until(lambda: server.subscribers == 1)
             with listening(server, "/stream?since=0") as (lines, _):
                 sent = 0
@@ -317,11 +308,10 @@ def test_a_client_that_never_reads_does_not_grow_the_server(wait_until, path):
 @pytest.mark.parametrize("since", ["", "?since=0"])
 def test_a_client_that_never_reads_is_cut_off(wait_until, since):
     """When it does not even read the good-bye; live or while it catches up."""
-    request = f"GET /stream{since} HTTP/1.1\r\n".encode()
     limits = Limits(unsent=50_000, patience=0.2)
     with ScoreServer(limits=limits) as server:
         publish(server, 1000, text="x" * 3000)
-        with begin_reading_nothing(server, request):
+        with leave_unread(server, f"/stream{since}"):
             wait_until(lambda: server.subscribers == 1 or server.dropped)
             while not server.dropped:
                 publish(server, 1, text="x" * 3000)
@@ -367,7 +357,7 @@ def test_stop_does_not_wait_for_who_never_reads(wait_until):
     with ScoreServer(limits=Limits(unsent=10**9, patience=60)) as server:
         publish(server, 1000, text="x" * 3000)
         stuck = [
-            begin_reading_nothing(server, f"GET {path} HTTP/1.1\r\n".encode())
+            leave_unread(server, path)
             for path in ("/stream", "/lines", "/stream?since=0", "/lines?since=0")
         ]
         wait_until(lambda: server.subscribers == len(stuck))
@@ -376,6 +366,19 @@ def test_stop_does_not_wait_for_who_never_reads(wait_until):
         for sock in stuck:
             sock.close()
     assert not server.errors
+
+
+@pytest.mark.parametrize("name", ["port", "websocket_port"])
+def test_a_port_that_is_taken(name):
+    """start() says so, and leaves neither listener behind; a second try succeeds."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        server = ScoreServer(**{name: taken.getsockname()[1]})
+        with pytest.raises(OSError, match="in use"):
+            server.start()
+        assert not server.running
+        assert not server.sockets.running
+    with server:
+        assert httpx.get(server.make_url("/events")).status_code == 200
 
 
 def test_the_list_outlives_a_stop():

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from helpers.servers import sse
 
-__all__ = ["Event", "Feed", "Page", "event_id", "notice"]
+__all__ = ["Event", "Feed", "Page", "notice"]
 
 MAX_EVENT = 4096  # bytes of JSON; history times this is all that a feed can hold
 OWN_MEMBERS = {"id", "kind", "born"}
@@ -77,19 +77,6 @@ class Page(NamedTuple):
     events: list[Event]
     missed: int | None
     last: int
-
-
-def event_id(name: str, text: str) -> int:
-    """The number of an event, as a client sends it; ``name`` is where it said so.
-
-    Raises ValueError when it is none.
-    """
-    if not re.fullmatch("[0-9]{1,15}", text):
-        raise ValueError(
-            f"{name} is the number of the last event that you have, 0 for none; "
-            f"not {text[:20]!r}."
-        )
-    return int(text)
 
 
 class Feed:

@@ -19,7 +19,8 @@ from websockets.http11 import Request, Response
 
 from helpers.server import BACKLOG, Startable
 from helpers.servers.fan_out import FanOut, Full, Subscriber
-from helpers.servers.feed import Event, event_id
+from helpers.servers.feed import Event
+from helpers.servers.since import event_id
 
 __all__ = ["ScoreSockets", "same_origin"]
 

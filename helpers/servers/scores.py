@@ -32,11 +32,12 @@ from aiohttp import web
 
 from helpers.servers import sse
 from helpers.servers.fan_out import Dropped, FanOut, Full, Limits
-from helpers.servers.feed import Event, Feed, event_id
+from helpers.servers.feed import Event, Feed
 from helpers.servers.http_stream import EVENT_STREAM, JSON_LINES, Form, HTTPStream
 from helpers.servers.matches import match_events
 from helpers.servers.problem import Problem, ProblemServer
 from helpers.servers.score_sockets import ScoreSockets
+from helpers.servers.since import since_of_poll, since_of_stream
 
 __all__ = ["ScoreServer"]
 
@@ -186,7 +187,7 @@ class ScoreServer(ProblemServer):
 
     async def poll(self, request: web.Request) -> web.Response:
         """Short polling; with ``wait``, long polling."""
-        since = _query_id(request)
+        since = since_of_poll(request)
         wait = min(_query_seconds(request, "wait"), self.max_wait)
         if wait and since == self._feed.last:
             with _room(self._fan_out):
@@ -213,7 +214,7 @@ class ScoreServer(ProblemServer):
     async def _stream(
         self, request: web.Request, form: Form, *, opening: bytes = b""
     ) -> web.StreamResponse:
-        since = _resume_from(request)
+        since = since_of_stream(request)
         response = web.StreamResponse(headers=form.headers)
         with _room(self._fan_out):
             # The client may be gone by now: then there is nobody to answer.
@@ -255,9 +256,6 @@ def _check_seconds(**durations: float | None) -> None:
             raise ValueError(f"{name} is in seconds, above zero; not {value!r}")
 
 
-# -- what requests carry -----------------------------------------------------------
-
-
 @contextlib.contextmanager
 def _room(fan_out: FanOut) -> Iterator[None]:
     """A subscriber's place, for as long as it listens; 503 when all are taken."""
@@ -270,29 +268,6 @@ def _room(fan_out: FanOut) -> Iterator[None]:
             "All places are taken. Come back in a while.",
             headers={"Retry-After": "5"},
         ) from None
-
-
-def _resume_from(request: web.Request) -> int | None:
-    """The last event that a client of a stream has; None when it does not say.
-
-    An EventSource reconnects to the address that it was made with, so what it says in
-    Last-Event-ID is newer than what stands there.
-    """
-    said = request.headers.get("Last-Event-ID")
-    if said is not None:
-        return _number("Last-Event-ID", said)
-    return _query_id(request) if "since" in request.query else None
-
-
-def _query_id(request: web.Request) -> int:
-    return _number("since", request.query.get("since", "0"))
-
-
-def _number(name: str, text: str) -> int:
-    try:
-        return event_id(name, text)
-    except ValueError as error:
-        raise Problem(400, str(error)) from None
 
 
 def _query_seconds(request: web.Request, name: str) -> float:
