@@ -125,7 +125,6 @@ def test_the_endpoint_starts_and_stops_with_its_server():
         "http://127.0.0.1",
         "http://127.0.0.1:1",
         "http://127.0.0.1:{port}.evil.example",
-        "http://user@127.0.0.1:{port}",
     ],
 )
 def test_a_page_of_another_origin_is_refused(server, origin):

@@ -20,9 +20,10 @@ from websockets.http11 import Request, Response
 from helpers.server import BACKLOG, Startable
 from helpers.servers.fan_out import FanOut, Full, Subscriber
 from helpers.servers.feed import Event
+from helpers.servers.origin import is_allowed
 from helpers.servers.since import event_id
 
-__all__ = ["ScoreSockets", "same_origin"]
+__all__ = ["ScoreSockets"]
 
 MAX_MESSAGE = 4096  # bytes; a client of this feed has nothing to say
 OPEN_TIMEOUT = 10.0  # seconds for the handshake
@@ -113,7 +114,7 @@ class ScoreSockets(Startable):
         self, connection: ServerConnection, request: Request
     ) -> Response | None:
         """The answer to a handshake that is refused; None lets it go on."""
-        if not same_origin(request):
+        if not is_welcome(request):
             return connection.respond(
                 403, "A page of another origin may not read this. Open the server's.\n"
             )
@@ -210,18 +211,13 @@ class _Connection(ServerConnection):
         self.all_open.discard(self)
 
 
-def same_origin(request: Request) -> bool:
-    """Whether a page that this host served asks, or no page at all.
-
-    A browser lets any page open a WebSocket to any host and adds who asks (RFC 6455,
-    section 10.2), so the server has to look. Behind jupyter-server-proxy both headers
-    name the proxy. Other clients send no Origin, or whatever they like.
-    """
+def is_welcome(request: Request) -> bool:
+    """Whether a page that this host served asks, or no page at all (see origin.py)."""
     origins = request.headers.get_all("Origin")
     hosts = request.headers.get_all("Host")
-    if not origins:
-        return True
-    return len(origins) == len(hosts) == 1 and urlsplit(origins[0]).netloc == hosts[0]
+    if len(origins) > 1 or len(hosts) != 1:
+        return False
+    return is_allowed(origins[0] if origins else None, hosts[0])
 
 
 def _since(request: Request) -> int | None:
