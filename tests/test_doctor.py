@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from helpers import doctor
+from helpers.engines.sources import Source
 
 
 def by_name() -> dict[str, doctor.Finding]:
@@ -27,7 +28,7 @@ def test_each_row_is_there_once():
     names = [finding.name for finding in doctor.examine()]
     assert len(set(names)) == len(names)
     assert {"Python", "packages", "helpers", "free memory", "open files"} <= set(names)
-    assert {engine.name for engine in doctor.ENGINES} <= set(names)
+    assert set(doctor.SOURCES) <= set(names)
     assert {tool.name for tool in doctor.TOOLS} <= set(names)
 
 
@@ -52,15 +53,36 @@ def test_missing_package_is_an_illness(monkeypatch):
 
 def test_engine_is_found_by_its_package():
     """Whatever the package's version is."""
-    row = doctor.Engine("pytest", 1, package="pytest").examine()
+    row = doctor.examine_engine(Source("pytest", day=1, package="pytest"))
     assert (row.state, row.found) == ("ok", f"pytest {pytest.__version__}")
+
+
+def test_engine_is_found_by_its_program():
+    """Where there is no package for this platform, the system's serves."""
+    source = Source("shell", day=1, package="no-such-package", program="sh")
+    row = doctor.examine_engine(source)
+    assert (row.state, row.found) == ("ok", "the system's sh")
+
+
+def test_engine_is_found_by_its_address(monkeypatch):
+    """One that runs elsewhere serves; its address may hold a password: not shown."""
+    monkeypatch.setenv("ABACUS_URL", "abacus://me:secret@localhost")
+    row = doctor.examine_engine(Source("abacus", day=4, variable="ABACUS_URL"))
+    assert (row.state, row.found) == ("ok", "the one that ABACUS_URL names")
 
 
 def test_engine_to_come_says_on_which_day():
     """A learner need not install it today."""
-    row = doctor.Engine("abacus", 4, package="abacus-wheel", program="abacus").examine()
+    source = Source("abacus", day=4, package="abacus-wheel", program="abacus")
+    row = doctor.examine_engine(source)
     assert row.state == "warning"
     assert "Day 4" in row.cure
+
+
+def test_missing_engine_says_how_to_get_it():
+    """In the same words as the engine itself."""
+    source = Source("abacus", day=2, get="install an abacus")
+    assert doctor.examine_engine(source).cure == source.cure == "install an abacus"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such limit")

@@ -7,19 +7,19 @@ import httpx
 import pytest
 from aiohttp import web
 
-from helpers.lesson.bystanders import bystanders, node_beats
+from helpers.lesson.bystanders import BlockingNode, bystanders
 from helpers.server import HTTPServer
+from helpers.servers.slow_file import SlowFile
 
 
 class Kitchen(HTTPServer):
-    """/quick answers at once, /slow blocks, /broken fails, /beats as Node.js would."""
+    """/quick answers at once, /slow blocks, /broken fails."""
 
     def routes(self):
         return [
             web.get("/quick", self.quick),
             web.get("/slow", self.slow),
             web.get("/broken", self.broken),
-            web.get("/beats", self.beats),
         ]
 
     async def quick(self, request):
@@ -31,9 +31,6 @@ class Kitchen(HTTPServer):
 
     async def broken(self, request):
         raise web.HTTPInternalServerError
-
-    async def beats(self, request):
-        return web.json_response([[time.time(), 0.25]])
 
 
 def test_others_ask_before_during_and_after_the_slow_request():
@@ -56,10 +53,13 @@ def test_an_error_of_the_slow_request_is_raised():
 
 
 def test_beats_of_another_process_are_on_this_clock():
-    """Seconds since 1970 become perf_counter seconds."""
-    with Kitchen() as server:
+    """Node.js's seconds since 1970 become perf_counter seconds."""
+    with SlowFile(seconds=0.2) as file, BlockingNode(file.path) as node:
         before = time.perf_counter()
-        [(moment, lag)] = asyncio.run(node_beats(server))
+        seen = asyncio.run(bystanders(node, "/sync", before=0.05))
+        beats = asyncio.run(node.beats())
         after = time.perf_counter()
+    assert seen.answer.startswith("These bytes")
+    moment, freeze = max(beats, key=lambda beat: beat[1])
+    assert freeze >= 0.9 * 0.2
     assert before - 0.05 <= moment <= after + 0.05  # the two clocks tick apart
-    assert lag == 0.25

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from helpers.lesson.check import Lab, Unmet
+from helpers.lesson.check import Lab, Unmet, parts
 from helpers.lesson.check_process import CannotTravel, End, LearnerProcess
 from helpers.lesson.check_report import Report, Solution, Verdict
 
@@ -186,7 +186,7 @@ def test_what_is_no_such_function_is_refused_in_words(submission, said):
 def test_a_wrong_signature_is_told(function):
     """It names the signature that is called, and what does not fit."""
     note = make_lab().check(function).note
-    assert "called as def add(a, b)" in note
+    assert "called as add(a, b)" in note
 
 
 def test_optional_parameters_are_fine():
@@ -199,6 +199,98 @@ def test_what_can_not_be_sent_is_told():
     lock = threading.Lock()
     note = make_lab().check(lambda a, b: (lock, a + b)).note
     assert "Make that inside the function" in note
+
+
+# -- a lab of parts, and a class for a function --------------------------------------
+
+
+class Shape:
+    """What the learner extends."""
+
+
+class Square(Shape):
+    def __init__(self, side):
+        self.side = side
+
+
+def area_of(shape_class, side):
+    return shape_class(side).side ** 2
+
+
+def make_class_lab() -> Lab:
+    """The learner writes a class; its requirements are all tried at once."""
+    lab = Lab("lab0", "Square", ["side"], driver=area_of, base=Shape, all_at_once=True)
+
+    @lab.requirement("Its area is right", limit=10)
+    def area(trial):
+        expect(trial.call(3), 9)
+
+    @lab.requirement("It can be nothing", limit=10)
+    def nothing(trial):
+        expect(trial.call(0), 0)
+
+    return lab
+
+
+def test_a_lab_of_parts_is_done_with_the_last_of_them(ledger_path):
+    """Each part has its own table; the order in which they are met is free."""
+    lab, other = parts(make_lab(), make_class_lab())
+    assert "lab0, part 2: 2 of 2 requirements met" in repr(other.check(Square))
+    assert json.loads(ledger_path.read_text())["done"] == [
+        "lab0: area",
+        "lab0: nothing",
+    ]
+    assert "lab0, part 1: 2 of 2 requirements met" in repr(
+        lab.check(lambda a, b: a + b)
+    )
+    done = json.loads(ledger_path.read_text())["done"]
+    assert done[-3:] == ["lab0: small", "lab0: large", "lab0"]
+
+
+def test_a_part_half_met_does_not_finish_the_lab(ledger_path):
+    """What is missing in one part is missing in the lab."""
+    lab, other = parts(make_lab(), make_class_lab())
+    lab.check(lambda a, b: a + b if a < 1000 else 0)
+    assert other.check(Square)
+    assert "lab0" not in json.loads(ledger_path.read_text())["done"]
+
+
+def test_parts_must_belong_together():
+    """One name in the ledger for all, and no requirement twice."""
+    with pytest.raises(ValueError, match="share the lab's name"):
+        parts(make_lab(), Lab("lab9", "add", [], driver=drive))
+    with pytest.raises(ValueError, match="no name of a requirement"):
+        parts(make_lab(), make_lab())
+
+
+def test_all_at_once_waits_for_no_plain_case():
+    """What fails first keeps the others from nothing."""
+
+    class Small(Square):
+        def __init__(self, side):
+            super().__init__(min(side, 1))
+
+    report = make_class_lab().check(Small)
+    assert report.failed == {"area": "It returned 1, which is not 9."}
+    assert report.met == ["nothing"]
+
+
+@pytest.mark.parametrize("handed_in", [Square(1), lambda side: 1, int, None])
+def test_what_is_no_such_class_is_refused_in_words(handed_in):
+    """Nothing is run, and the message says which class to hand over."""
+    note = make_class_lab().check(handed_in).note
+    assert "not a class" in note
+    assert "class Square(Shape)" in note and "check(Square)" in note
+
+
+def test_a_class_with_other_parameters_is_told():
+    """It names the call that is made."""
+
+    class Plain(Shape):
+        pass
+
+    note = make_class_lab().check(Plain).note
+    assert "It is called as Square(side)" in note
 
 
 # -- the process -----------------------------------------------------------------------
@@ -314,6 +406,64 @@ def test_an_exception_is_told_with_lines_of_a_cell(process):
     assert error.where() == ["line 2, in fail: return {}['key']"]
 
 
+def test_tasks_left_behind_are_named(process):
+    """By their coroutines; a task that was awaited is not among them."""
+
+    async def wait_for_ever():
+        await asyncio.Event().wait()
+
+    async def leave_one():
+        task = asyncio.create_task(wait_for_ever())
+        await asyncio.create_task(asyncio.sleep(0))
+        return task.done()
+
+    async def leave_none():
+        task = asyncio.create_task(wait_for_ever())
+        task.cancel()
+        await asyncio.wait([task])
+        raise KeyError
+
+    assert call(process, leave_one).left == ("wait_for_ever",)
+    assert call(process, leave_none).left == ()
+
+
+def test_a_task_cancelled_and_not_awaited_is_left(process):
+    """cancel() only asks: the task is still there."""
+
+    async def ask_only():
+        task = asyncio.create_task(asyncio.sleep(3600))
+        await asyncio.sleep(0)
+        task.cancel()
+
+    assert call(process, ask_only).left == ("sleep",)
+
+
+def test_the_line_that_blocks_the_loop_is_found(process):
+    """Also when it raises in the end, and each line once."""
+
+    async def block():
+        for _ in range(2):
+            time.sleep(0.5)  # noqa: ASYNC251 - it is to block
+        raise KeyError
+
+    outcome = call(process, block)
+    assert outcome.raised("KeyError")
+    [line] = outcome.blocked
+    assert "in block: time.sleep(0.5)" in line
+
+
+def test_a_loop_that_waits_or_works_is_not_blocked(process):
+    """Neither sleep, which lets others go on, nor a loop with much to do."""
+
+    async def wait_then_work():
+        await asyncio.sleep(0.5)
+        for _ in range(200):
+            sum(range(10_000))
+            await asyncio.sleep(0)
+
+    assert call(process, wait_then_work).blocked == ()
+
+
 def test_a_value_that_can_not_travel_comes_as_its_text(process):
     """A verdict needs something to speak of."""
     assert "lock" in call(process, threading.Lock).value
@@ -369,6 +519,8 @@ def test_the_first_run_that_failed_is_drawn():
     ]
     html = Report("lab0", verdicts, draw=draw)._repr_mimebundle_()["text/html"]
     assert html.count("<svg/>") == 1
+    repr(Report("lab0", verdicts, draw=lambda *a: drawn.append(a), drawn="Who came"))
+    assert drawn.pop()[1] == "Who came when requirement 2 failed"
     assert set(drawn) == {("second", "What crossed the link when requirement 2 failed")}
 
 

@@ -35,6 +35,8 @@ MACHINE_PATH = re.compile(r"(?<![\w.])(/(home|root|tmp|work|Users|var)/|[A-Z]:\\
 DATA_URI = re.compile(r"data:[\w/+.-]+;base64,[\w+/=]+")
 RELATIVE_LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)")
 
+NAMED = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.ExceptHandler
+
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -272,7 +274,7 @@ def names(code: str) -> tuple[set[str], set[str]]:
             (used if isinstance(node.ctx, ast.Load) else made).add(node.id)
         elif isinstance(node, ast.arg):
             made.add(node.arg)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        elif isinstance(node, NAMED) and node.name:
             made.add(node.name)
         elif isinstance(node, ast.alias):
             made.add((node.asname or node.name).split(".")[0])

@@ -56,7 +56,7 @@ def test_a_function_of_a_file_is_shown_alone(script):
 def test_two_stand_beside_each_other(script):
     """In the order given, each under its language."""
     text = source(hello, (script, "other")).text()
-    assert text.index("Python") < text.index("Node.js: some.js")
+    assert text.index("Python: hello") < text.index("Node.js: other")
 
 
 def test_a_function_that_is_not_there_is_named(script):

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 
+from helpers.engines.node import Node
 from helpers.measure import open_loop
 from helpers.server import Startable
 
-__all__ = ["Bystanders", "bystanders", "node_beats"]
+__all__ = ["BLOCKING_JS", "BlockingNode", "Bystanders", "bystanders"]
+
+BLOCKING_JS = Path(__file__).parent / "content" / "02" / "blocking.js"
 
 Moments = tuple[float, float]  # sent, answered; perf_counter seconds
 
@@ -68,13 +72,20 @@ async def bystanders(
         return seen
 
 
-async def node_beats(server: Startable) -> list[Moments]:
-    """The beats of a Node.js server that gives them at ``/beats``: (moment, lag).
+class BlockingNode(Node):
+    """The server of ``BLOCKING_JS``, which reads ``file``: /quick, /sync, /async."""
 
-    Node.js counts from 1970, as all clocks that two processes share do; here they
-    are perf_counter seconds, as everything else is.
-    """
-    async with httpx.AsyncClient(base_url=server.url) as client:
-        answer = await client.get("/beats")
-    shift = time.time() - time.perf_counter()
-    return [(moment - shift, lag) for moment, lag in answer.raise_for_status().json()]
+    def __init__(self, file: Path) -> None:
+        super().__init__(BLOCKING_JS, file)
+
+    async def beats(self) -> list[Moments]:
+        """The beats of its event loop since it was last asked: (moment, lag).
+
+        Node.js counts from 1970, as all clocks that two processes share do; here they
+        are perf_counter seconds, as everything else is.
+        """
+        async with httpx.AsyncClient(base_url=self.url) as client:
+            answer = await client.get("/beats")
+        shift = time.time() - time.perf_counter()
+        beats = answer.raise_for_status().json()
+        return [(moment - shift, lag) for moment, lag in beats]

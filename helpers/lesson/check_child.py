@@ -5,6 +5,9 @@ driver, the function and its arguments (cloudpickle, then base64). One line on
 stdout is its answer, a dict in the same writing. What the function prints goes to
 stderr, and a mark follows it there. First of all the child says that it is ready.
 
+While a coroutine runs, the child also watches what is easy to miss: whether it blocks
+the event loop, and whether it leaves tasks behind.
+
 Nothing of the workbook is imported here, so that the child is there quickly.
 """
 
@@ -17,14 +20,23 @@ import os
 import pickle
 import sys
 import threading
+import time
+from collections.abc import Coroutine
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from types import FrameType
+from typing import Any, Self
 
 import cloudpickle
 
 END_OF_PRINTS = b"\0end of prints\0"
 LONGEST_TEXT = 1000  # characters of an exception's message
+
+BEAT_EVERY = 0.02  # seconds between two beats of the event loop
+LOOK_EVERY = 0.05  # seconds between two looks at where it stands
+# So long may a loop without a beat stand at one spot, in seconds. At a spot in a
+# library longer: to read certificates takes a busy machine its time.
+PATIENCE = 0.15
+PATIENCE_ELSEWHERE = 1.0
 
 
 def decode(line: bytes) -> Any:
@@ -37,15 +49,88 @@ def encode(value: Any) -> bytes:
 
 def call(line: bytes) -> dict[str, Any]:
     """Make one call; what it returned or raised, whatever that is."""
-    function = None
+    function, seen = None, {}
     try:
         driver, function, args = decode(line)
         value = driver(function, *args)
         if inspect.iscoroutine(value):
-            value = asyncio.run(value)
-        return {"value": _plain(value)}
+            value = asyncio.run(_watched(value, _own_file(function), seen))
+        return {"value": _plain(value)} | seen
     except BaseException as error:  # SystemExit, too, is only an end of this call
-        return _raised(error, function)
+        return _raised(error, function) | seen
+
+
+async def _watched(coroutine: Coroutine, own_file: str, seen: dict[str, Any]) -> Any:
+    with _LoopWatch(own_file) as watch:
+        try:
+            return await coroutine
+        finally:
+            seen["left"] = _tasks_left()
+            seen["blocked"] = watch.found
+
+
+def _tasks_left() -> list[str]:
+    """By the name of the coroutine; what Python itself cleans up does not count."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    coroutines = [task.get_coro() for task in others]
+    return sorted(c.__name__ for c in coroutines if inspect.iscoroutine(c))
+
+
+class _LoopWatch:
+    """Finds the lines in which the learner's code holds up the event loop.
+
+    The loop beats. A thread looks where the loop's thread stands: without a beat at
+    one and the same spot for a while, it is not busy but waits, and all wait with it.
+    """
+
+    def __init__(self, own_file: str) -> None:
+        self.found: list[tuple[str, int, str]] = []
+        self._own_file = own_file
+        self._watched = threading.get_ident()
+        self._beats = 0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._beat()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._next_beat.cancel()
+        self._over.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        self._beats += 1
+        loop = asyncio.get_running_loop()
+        self._next_beat = loop.call_later(BEAT_EVERY, self._beat)
+
+    def _look(self) -> None:
+        before, since = None, 0.0
+        while not self._over.wait(LOOK_EVERY):
+            frame, now = sys._current_frames()[self._watched], time.monotonic()
+            spot = (id(frame), frame.f_lasti, self._beats)
+            if spot != before:
+                before, since = spot, now
+            elif now - since > self._patience(frame):
+                self._note(frame)
+
+    def _patience(self, frame: FrameType) -> float:
+        file = frame.f_code.co_filename
+        if Path(file).name == "selectors.py":  # the loop waits, as it should
+            return float("inf")
+        own = _is_learners(file, self._own_file)
+        return PATIENCE if own else PATIENCE_ELSEWHERE
+
+    def _note(self, frame: FrameType | None) -> None:
+        while frame is not None:
+            file, line = frame.f_code.co_filename, frame.f_lineno
+            if _is_learners(file, self._own_file):
+                spot = (file, line, frame.f_code.co_name)
+                self.found += [spot] if spot not in self.found else []
+                return
+            frame = frame.f_back
 
 
 def _plain(value: Any) -> Any:
@@ -68,20 +153,23 @@ def _raised(error: BaseException, function: Any) -> dict[str, Any]:
 
 def _frames(error: BaseException, function: Any) -> list[tuple[str, int, str]]:
     """File, line and name of the learner's frames, the outermost first."""
-    code = getattr(inspect.unwrap(function), "__code__", None) if function else None
-    own_file = code.co_filename if code else ""
+    own_file = _own_file(function)
     found, traceback = [], error.__traceback__
     while traceback is not None:
-        if _is_learners(traceback, own_file):
-            code = traceback.tb_frame.f_code
+        code = traceback.tb_frame.f_code
+        if _is_learners(code.co_filename, own_file):
             found.append((code.co_filename, traceback.tb_lineno, code.co_name))
         traceback = traceback.tb_next
     return found
 
 
-def _is_learners(traceback: TracebackType, own_file: str) -> bool:
+def _own_file(function: Any) -> str:
+    code = getattr(inspect.unwrap(function), "__code__", None) if function else None
+    return code.co_filename if code else ""
+
+
+def _is_learners(file: str, own_file: str) -> bool:
     """In the function's file, or in another cell: cells are in no file on disk."""
-    file = traceback.tb_frame.f_code.co_filename
     return file == own_file or not (file.startswith("<") or Path(file).exists())
 
 

@@ -82,18 +82,23 @@ class Raised:
 
     def where(self) -> list[str]:
         """The last lines of the learner's code on the way to the exception."""
-        lines = []
-        for file, number, name in self.frames[-SHOWN_FRAMES:]:
-            source = linecache.getline(file, number).strip()[:SHOWN_SOURCE]
-            lines.append(f"line {number}, in {name}: {source}".rstrip(": "))
-        return lines
+        return [shown(frame) for frame in self.frames[-SHOWN_FRAMES:]]
+
+
+def shown(frame: tuple[str, int, str]) -> str:
+    """A line of the learner's code, with its source where there is any."""
+    file, number, name = frame
+    source = linecache.getline(file, number).strip()[:SHOWN_SOURCE]
+    return f"line {number}, in {name}: {source}".rstrip(": ")
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What came of one call, and what it printed meanwhile.
 
-    ``limit`` is the time that it had, in seconds.
+    ``limit`` is the time that it had, in seconds. Of a coroutine that came to an end
+    it is also known which tasks it left behind (``left``, by the names of their
+    coroutines), and in which of its lines it blocked the event loop (``blocked``).
     """
 
     end: End
@@ -102,6 +107,8 @@ class Outcome:
     error: Raised | None = None
     exit_code: int | None = None
     prints: str = ""
+    left: tuple[str, ...] = ()
+    blocked: tuple[str, ...] = ()
 
     def raised(self, kind: str) -> bool:
         """Whether it raised ``kind``, by class name, or a subclass of it."""
@@ -171,12 +178,15 @@ class LearnerProcess:
         if not answer.get("tidy"):
             with self._lock:
                 self._end()
-        prints = self._prints.take()
+        seen = {
+            "prints": self._prints.take(),
+            "left": tuple(answer.get("left", ())),
+            "blocked": tuple(shown(frame) for frame in answer.get("blocked", ())),
+        }
         if "kinds" in answer:
             error = Raised(answer["kinds"], answer["text"], answer["frames"])
-            return Outcome(End.RAISED, limit, error=error, prints=prints)
-        value = answer.get("value")
-        return Outcome(end, limit, value, exit_code=exit_code, prints=prints)
+            return Outcome(End.RAISED, limit, error=error, **seen)
+        return Outcome(end, limit, answer.get("value"), exit_code=exit_code, **seen)
 
     def _ask(self, recipe: bytes, limit: float, stop_when: Callable[[], bool]) -> End:
         try:

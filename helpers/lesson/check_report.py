@@ -37,7 +37,7 @@ class Report:
     """The verdicts on one function; shows itself as text and as HTML.
 
     ``note`` stands before the rows. ``draw(capture, title)`` gives something that
-    shows itself; it draws the first run that failed.
+    shows itself; it draws the first run that failed. ``drawn`` says what that shows.
     """
 
     def __init__(
@@ -47,11 +47,13 @@ class Report:
         *,
         note: str = "",
         draw: Callable[[Any, str], Any] | None = None,
+        drawn: str = "What crossed the link",
     ) -> None:
         self.lab = lab
         self.verdicts = verdicts
         self.note = note
         self._draw = draw
+        self._drawn = drawn
 
     @property
     def met(self) -> list[str]:
@@ -98,7 +100,7 @@ class Report:
     def _picture(self) -> Any:
         for number, verdict in enumerate(self.verdicts, start=1):
             if verdict.capture is not None and not verdict.met and self._draw:
-                title = f"What crossed the link when requirement {number} failed"
+                title = f"{self._drawn} when requirement {number} failed"
                 return self._draw(verdict.capture, title)
         return None
 

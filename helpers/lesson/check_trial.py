@@ -55,17 +55,17 @@ class Trial:
     def call(
         self,
         *args: Any,
-        link: Any = None,
+        witness: Any = None,
         stop_when: Callable[[], bool] = lambda: False,
     ) -> Outcome:
         """Call the learner's function, through the driver, in its own process.
 
-        ``link.capture`` is what the report draws when this run fails. ``stop_when()``
-        ends a run whose verdict is certain already; it must be quick.
+        ``witness.capture`` is what the report draws when this run fails; a Link has
+        one. ``stop_when()`` ends a run whose verdict is certain; it must be quick.
 
         Raises Unmet for a stub, and when the process ended under it.
         """
-        self.capture = getattr(link, "capture", None)
+        self.capture = getattr(witness, "capture", None)
         self.outcome = None
         self.outcome = outcome = self._process.call(
             self._driver, self._function, *args, limit=self._limit, stop_when=stop_when

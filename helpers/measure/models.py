@@ -1,9 +1,9 @@
 """What theory expects, to stand beside what was measured.
 
-Of an upload over a line that breaks: the line breaks at any byte with the same chance, every ``cut_every`` bytes on
-average: the bytes between two cuts are exponential, so a piece of ``size`` bytes
-crosses unbroken with probability exp(-size / cut_every), and the number of
-attempts that it takes is geometric.
+Of an upload over a line that breaks: it breaks at any byte with the same chance, every
+``cut_every`` bytes on average. So the bytes between two cuts are exponential, a piece
+of ``size`` bytes crosses unbroken with probability exp(-size / cut_every), and the
+number of attempts that it takes is geometric.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class Database:
     Raises ValueError when ``workers`` is not a whole number from 1.
     """
 
-    name = "in-kernel stand-in"
+    name = "stand-in, in this kernel"
 
     def __init__(self, workers: int | None = None) -> None:
         if workers is not None and (not isinstance(workers, int) or workers < 1):
@@ -121,6 +121,10 @@ class Database:
                 self._running += 1
                 self._peak = max(self._peak, self._running)
                 turn.set_result(None)
+
+    def __reduce__(self) -> tuple:
+        """A server that runs ``in_process()`` takes a database of its own along."""
+        return Database, (self.workers,)
 
     def __repr__(self) -> str:
         limit = "unbounded" if self.workers is None else f"{self.workers} workers"

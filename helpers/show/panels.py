@@ -14,7 +14,7 @@ import numpy as np
 from helpers.measure.units import number
 from helpers.show.canvas import COLOURS, INK, SMALL, TEXT, Canvas, Chart, required
 from helpers.show.display import MEASURED
-from helpers.show.guess_mark import mark_at_bars
+from helpers.show.guess_mark import mark_at_bars, mark_on_y
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,11 +32,13 @@ def timelines(
     title: str,
     alt: str,
     label: str = MEASURED,
+    guess: Any = None,
 ) -> Chart:
     """Who waits for whom: in each panel one row a client, in the order of answers.
 
     A span is (asked, begun, answered) in milliseconds: first the client ``waits``,
-    then it is served, ``works``.
+    then it is served, ``works``. ``guess``, in milliseconds too, is marked in the
+    first panel.
     """
     required(waits=waits, works=works, title=title, alt=alt)
     with Canvas(title, alt, label, height=3.7, grid=(1, len(panels))) as canvas:
@@ -48,6 +50,7 @@ def timelines(
             canvas.facts[name] = f"all {len(spans)} answered after {number(last)} ms"
         canvas.axes.set_ylabel("client", fontsize=TEXT)
         canvas.axes.invert_yaxis()
+        mark_at_bars(canvas.axes, guess, [])
         _legend_below(canvas)
     return canvas.chart
 
@@ -76,7 +79,7 @@ def dots(
     """What was measured (a dot) beside what a ``model`` expects (a ring), in log scale.
 
     Each panel is {row: (measured, expected)}, all with the same rows. ``guess`` is as
-    in charts.bars, in the first panel.
+    in charts.bars, in the last panel.
     """
     required(unit=unit, model=model, title=title, alt=alt)
     rows = list(next(iter(panels.values())))
@@ -87,13 +90,13 @@ def dots(
         for axes, (name, values) in zip(canvas.panels, panels.items(), strict=True):
             _draw_dots(axes, values, model)
             axes.set_title(name, fontsize=TEXT, loc="left")
-            axes.set_xlabel(unit, fontsize=TEXT)
+            axes.set_xlabel(f"{unit} (logarithmic)", fontsize=TEXT)
             for row, (measured, expected) in values.items():
                 canvas.facts[f"{name}, {row}"] = (
                     f"{number(measured)} {unit}, {model} {number(expected)}"
                 )
         canvas.axes.invert_yaxis()
-        mark_at_bars(canvas.axes, guess, rows)
+        mark_at_bars(canvas.panels[-1], guess, rows)
         _legend_below(canvas)
     return canvas.chart
 
@@ -133,8 +136,12 @@ def freezes(
     title: str,
     alt: str,
     label: str = MEASURED,
+    guess: Any = None,
 ) -> Chart:
-    """How long everybody else waited while one request was slow, and the loop's lag."""
+    """How long everybody else waited while one request was slow, and the loop's lag.
+
+    ``guess`` is one of the longest wait in the first panel, in milliseconds.
+    """
     required(title=title, alt=alt)
     rows = -(-len(panels) // 2)
     with Canvas(title, alt, label, height=0.9 + 2.2 * rows, grid=(rows, 2)) as canvas:
@@ -147,6 +154,7 @@ def freezes(
                 f"others waited {number(worst)} ms at worst, "
                 f"the loop came {number(lag)} ms late at worst"
             )
+        mark_on_y(canvas.axes, guess)
         for axes in canvas.panels[len(panels) :]:
             axes.set_visible(False)
         for axes in canvas.panels[-2:]:
@@ -164,7 +172,7 @@ def _draw_freeze(axes: Axes, freeze: Freeze) -> None:
         sent, answered - sent, "o", ms=4, color=COLOURS[0], label="another's request"
     )
     moments, lags = np.array(freeze.beats).T
-    axes.plot(moments, lags, "-", color=INK, lw=1.3, label="lag of the loop")
+    axes.plot(moments, lags, "x", ms=5, color=INK, label="a beat of the loop, so late")
 
 
 def _legend_below(canvas: Canvas) -> None:

@@ -42,12 +42,13 @@ def source(*parts: Callable[..., Any] | Path | tuple[Path, str]) -> Source:
 
 def _part(part: Callable[..., Any] | Path | tuple[Path, str]) -> tuple[str, str, str]:
     if callable(part):
-        return "Python", "python", textwrap.dedent(inspect.getsource(part)).rstrip()
+        code = textwrap.dedent(inspect.getsource(part))
+        return f"Python: {part.__name__}", "python", code.rstrip()
     path, function = part if isinstance(part, tuple) else (part, None)
     code = path.read_text("utf-8")
     if function is not None:
         code = _function(code, function, path.name)
-    return f"Node.js: {path.name}", "javascript", code.rstrip()
+    return f"Node.js: {function or path.name}", "javascript", code.rstrip()
 
 
 def _function(code: str, name: str, file: str) -> str:

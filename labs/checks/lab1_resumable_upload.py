@@ -98,7 +98,7 @@ class Line:
             too_many = most_requests is not None and requests > most_requests
             return too_many or self.server.sent_again() > 2 * len(self.data)
 
-        return trial.call(self.url, self.data, link=self.link, stop_when=hopeless)
+        return trial.call(self.url, self.data, witness=self.link, stop_when=hopeless)
 
 
 @contextmanager
@@ -259,7 +259,7 @@ def restart(trial: Trial) -> None:
             outcome = trial.call(
                 line.url,
                 line.data,
-                link=line.link,
+                witness=line.link,
                 stop_when=lambda: line.server.tries_while_down() > POLITE_TRIES,
             )
         tries = line.server.tries_while_down()
@@ -363,7 +363,7 @@ def gives_up(trial: Trial) -> None:
         outcome = trial.call(
             line.url,
             line.data,
-            link=line.link,
+            witness=line.link,
             stop_when=lambda: server.tries_while_down() > TRIES_WHEN_DEAD,
         )
         if outcome.end in (End.TIMED_OUT, End.STOPPED):

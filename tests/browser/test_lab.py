@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, expect
 from tests.browser.lab import Lab
 from tests.conftest import TIME_UNIT
 
-PAGES = ["00-start-here", "01-request-response"]
+PAGES = ["00-start-here", "01-request-response", "02-sync-vs-async"]
 
 
 @pytest.mark.timeout(240 * TIME_UNIT)
@@ -47,6 +47,23 @@ def test_explore_follows_mouse_and_keyboard(lab: Lab) -> None:
     run = cell.get_by_role("button", name="Run")
     assert redraws(picture, run.click)
     lab.execute("notebook:interrupt-kernel")
+
+
+@pytest.mark.timeout(240 * TIME_UNIT)
+def test_a_guess_and_a_quiz_are_answered(lab: Lab) -> None:
+    """A prediction takes a guess by keyboard, a quiz its answer by mouse."""
+    lab.open("notebooks/02-sync-vs-async.ipynb")
+    lab.run("import asyncio")
+
+    asked = lab.run('predict("One thread')
+    press_arrow(asked.locator(".noUi-handle"))
+    expect(asked.get_by_text("Your guess: 20 ms")).to_be_visible()
+
+    quiz = lab.run('quiz("02")')
+    quiz.get_by_text("10,000", exact=True).click()
+    expect(quiz.get_by_text("That is 50 times 200")).to_be_visible()
+    quiz.get_by_text("250", exact=True).click()
+    expect(quiz.get_by_text("50 / 0.2, Little's law turned round")).to_be_visible()
 
 
 def press_arrow(handle: Locator) -> None:

@@ -3,10 +3,11 @@
 A lab is four things beside its notebook, all found by its name:
 
     labs/lab1-resumable-upload.ipynb
-    labs/checks/lab1_resumable_upload.py        with LAB
+    labs/checks/lab1_resumable_upload.py        with LAB, or LABS where it has parts
     labs/solutions/lab1_resumable_upload.py     with the function that LAB names
     tests/labs/wrong/lab1_resumable_upload/     one known-wrong submission a file
 
+A wrong submission of a part has the function, or the class, of that part only.
 A wrong submission says in CAUGHT_BY which requirement must catch it, and in SAYS a
 piece of the message that recognises its mistake. Where one mistake can not but break
 another requirement too, ALSO_CAUGHT_BY says which, and why.
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -37,10 +39,11 @@ class LabProof:
     def __init__(self, name: str) -> None:
         self.notebook = ROOT / "labs" / f"{name}.ipynb"
         module = name.replace("-", "_")
-        self.lab: Lab = importlib.import_module(f"labs.checks.{module}").LAB
+        checks = importlib.import_module(f"labs.checks.{module}")
+        self.labs: list[Lab] = getattr(checks, "LABS", None) or [checks.LAB]
         self.solution = importlib.import_module(f"labs.solutions.{module}")
         self.wrong = sorted((ROOT / "tests" / "labs" / "wrong" / module).glob("*.py"))
-        self.names = [requirement.name for requirement in self.lab.requirements]
+        self.names = [r.name for lab in self.labs for r in lab.requirements]
 
     # -- what the lab consists of ---------------------------------------------------
 
@@ -51,31 +54,39 @@ class LabProof:
         caught_by = {load(path).CAUGHT_BY for path in self.wrong}
         assert caught_by == set(self.names)
 
-    def stub(self) -> Callable:
-        """The function of the notebook's cell that raises NotImplementedError."""
+    def given(self, lab: Lab) -> Callable:
+        """What the notebook gives: a stub to write, or a server to mend."""
         notebook = nbformat.read(self.notebook, as_version=4)
         cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-        [source] = [cell for cell in cells if "raise NotImplementedError" in cell]
-        names: dict = {"__name__": "stub"}
+        made = re.compile(rf"^(async )?(def|class) {lab.function}\b", re.M)
+        [source] = [cell for cell in cells if made.search(cell)]
+        names: dict = {"__name__": "given"}
+        exec(cells[0], names)  # the imports
         exec(source, names)
-        return names[self.lab.function]
+        return names[lab.function]
 
     # -- the proofs -----------------------------------------------------------------
 
     def assert_stub_passes_nothing(self) -> None:
         """And says so soon: it does not wait for each requirement's time-out."""
         began = time.monotonic()
-        report = self.lab.check(self.stub())
+        report = self.labs[0].check(self.given(self.labs[0]))
         assert time.monotonic() - began < AT_ONCE
         assert report.met == []
         assert "not written yet" in repr(report)
 
+    def assert_given_fails_all(self, lab: Lab) -> None:
+        """What is given to be mended: each requirement finds something to mend."""
+        report = lab.check(self.given(lab))
+        assert set(report.failed) == {r.name for r in lab.requirements}, f"\n{report}"
+
     def assert_solution_passes(self) -> None:
         """The text is the same every time, so that a notebook can store it."""
-        report = self.lab.check(getattr(self.solution, self.lab.function))
-        assert report, f"\n{report}"
-        rows = [f"✔ {requirement.title}" for requirement in self.lab.requirements]
-        assert repr(report).endswith("\n\n" + "\n".join(rows))
+        for lab in self.labs:
+            report = lab.check(getattr(self.solution, lab.function))
+            assert report, f"\n{report}"
+            rows = [f"✔ {requirement.title}" for requirement in lab.requirements]
+            assert repr(report).endswith("\n\n" + "\n".join(rows))
 
     def assert_caught(self, path: Path) -> None:
         """By the requirement that it names, in its words, and by nothing unrelated.
@@ -83,19 +94,21 @@ class LabProof:
         One that fails the first requirement is not tried on the others.
         """
         submission = load(path)
-        report = self.lab.check(getattr(submission, self.lab.function))
+        [lab] = [lab for lab in self.labs if hasattr(submission, lab.function)]
+        report = lab.check(getattr(submission, lab.function))
         also = getattr(submission, "ALSO_CAUGHT_BY", {})
         assert all(also.values()), "say why it is caught by more than one"
         assert set(report.failed) == {submission.CAUGHT_BY, *also}, f"\n{report}"
         assert submission.SAYS in report.failed[submission.CAUGHT_BY], f"\n{report}"
-        if self.names[0] == submission.CAUGHT_BY:
+        if self.names[0] == submission.CAUGHT_BY:  # the plain case
             assert report.met == []
 
     def assert_ends(self, function: Callable, message: str) -> None:
         """An endless loop or a hang ends in a message, and this process goes on."""
-        first = self.lab.requirements[0]
+        lab = self.labs[0]
+        first = lab.requirements[0]
         began = time.monotonic()
-        report = self.lab.check(function)
+        report = lab.check(function)
         assert time.monotonic() - began < first.limit + AT_ONCE
         assert set(report.failed) == {first.name}
         assert message in report.failed[first.name]

@@ -1,0 +1,24 @@
+"""It sends all that it has, at once."""
+
+import asyncio
+
+import httpx
+
+from labs.solutions.lab2_crowd_control import fetch
+
+CAUGHT_BY = "limited"
+SAYS = "a Semaphore(limit)"
+
+
+async def fetch_all(requests, limit=20, timeout=1.0, tries=4):
+    slots = asyncio.Semaphore(len(requests))
+    async with httpx.AsyncClient(timeout=None) as client:
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(fetch(client, slots, request, timeout, tries))
+                    for request in requests
+                ]
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+    return [task.result() for task in tasks]
