@@ -7,28 +7,23 @@ A server never sends what a client said straight to its other clients: it publis
 it, and sends what comes back. So all servers see one order, and one number for each
 event, whoever published it.
 
-`InKernelBackplane` serves servers of one process. One between processes (Valkey's
-PUBLISH and SUBSCRIBE, a script that numbers and publishes in one step) has the same
-four methods.
+`InKernelBackplane` serves servers of one process. The one between processes, by
+Valkey, has the same four methods (helpers/engines/valkey_backplane.py).
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import threading
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from typing import NoReturn, Protocol, Self
+from typing import NoReturn, Protocol
 
-from helpers.servers.chat_room import ChatError, Event, Room, Snapshot
+from helpers.servers.chat_room import Event, Room, Snapshot, refusal
+from helpers.servers.subscription import Subscription, SubscriptionLost
 
 __all__ = ["Backplane", "InKernelBackplane", "SubscriptionLost"]
-
-
-class SubscriptionLost(Exception):
-    """The subscriber fell behind or the backplane is gone: events are missing now."""
 
 
 class Backplane(Protocol):
@@ -82,7 +77,7 @@ class InKernelBackplane:
         self.max_members = max_members
         self.backlog = backlog
         self._rooms: dict[str, Room] = {}
-        self._subscriptions: defaultdict[str, set[_Subscription]] = defaultdict(set)
+        self._subscriptions: defaultdict[str, set[Subscription]] = defaultdict(set)
         self._lock = threading.Lock()
 
     async def join(self, event: Event) -> Snapshot:
@@ -105,7 +100,7 @@ class InKernelBackplane:
 
     @contextlib.asynccontextmanager
     async def subscribe(self, room: str) -> AsyncIterator[AsyncIterator[Event]]:
-        subscription = _Subscription(self.backlog)
+        subscription = Subscription(self.backlog)
         with self._lock:
             self._subscriptions[room].add(subscription)
         try:
@@ -124,7 +119,7 @@ class InKernelBackplane:
         try:
             return self._rooms[name]
         except KeyError:
-            raise ChatError("no-room", f"there is no room {name!r}: join it") from None
+            raise refusal("no-room", name) from None
 
     def _open_room(self, name: str) -> Room:
         if name not in self._rooms:
@@ -140,50 +135,10 @@ class InKernelBackplane:
             if not room.members:
                 del self._rooms[name]
                 return
-        detail = f"all {self.max_rooms} rooms are in use: join one of them"
-        raise ChatError("too-many-rooms", detail)
+        raise refusal("too-many-rooms", self.max_rooms)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
             "an InKernelBackplane joins servers of one process, and can not be sent to "
             "another: use a backplane that is a process itself, such as Valkey"
         )
-
-
-class _Subscription:
-    """Events on their way to one subscriber, from any thread to its event loop."""
-
-    def __init__(self, backlog: int) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._thread = threading.get_ident()
-        self._arrived = asyncio.Event()
-        self._events: deque[Event] = deque()
-        self._backlog = backlog
-        self._lost = False
-
-    def put(self, event: Event) -> None:
-        """From any thread, one at a time."""
-        if len(self._events) >= self._backlog:
-            self._lost = True
-        if not self._lost:
-            self._events.append(event)
-        if threading.get_ident() == self._thread:
-            self._arrived.set()
-        else:
-            # A loop that has closed has nobody left to hear of it.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._arrived.set)
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Event:
-        if self._events:
-            # Or one with much to catch up on would keep its loop to itself.
-            await asyncio.sleep(0)
-        while not self._events:
-            if self._lost:
-                raise SubscriptionLost(f"more than {self._backlog} events behind")
-            self._arrived.clear()
-            await self._arrived.wait()
-        return self._events.popleft()

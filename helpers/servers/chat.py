@@ -12,6 +12,7 @@ Two servers share their rooms when they share a backplane (see backplane.py).
 
 from __future__ import annotations
 
+import contextlib
 import importlib.resources
 import itertools
 import logging
@@ -212,7 +213,9 @@ class ChatServer(Server):
             connection.cut_off(CloseCode.INTERNAL_ERROR, "the server failed; not you")
         finally:
             if connection.member.leave():
-                await self._leave(connection, Request("leave"))
+                # A backplane that took this server for dead has let it go already.
+                with contextlib.suppress(ChatError):
+                    await self._leave(connection, Request("leave"))
 
     async def _answer(self, connection: ChatConnection, frame: str | bytes) -> None:
         """Do what it asks for, or tell why not; and then read what it asks next."""

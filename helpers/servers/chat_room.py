@@ -13,7 +13,7 @@ import unicodedata
 from collections import Counter, deque
 from dataclasses import dataclass, replace
 
-__all__ = ["ChatError", "Event", "Room", "Snapshot", "key_of"]
+__all__ = ["ChatError", "Event", "Room", "Snapshot", "key_of", "refusal"]
 
 
 class ChatError(Exception):
@@ -29,6 +29,22 @@ class ChatError(Exception):
 
     def to_json(self) -> str:
         return to_json({"type": "error", "code": self.code, "detail": self.detail})
+
+
+# What a room, or the one who keeps the rooms, refuses; and what it is told of then.
+REFUSALS = {
+    "name-taken": "{!r} is here already: take another name",
+    "nobody-there": "nobody named {!r} is here: see the list of members",
+    "no-room": "there is no room {!r}: join it",
+    "not-a-member": "{!r} is not here: join first",
+    "room-full": "the room holds {}: take another room, or wait",
+    "too-many-rooms": "all {} rooms are in use: join one of them",
+}
+
+
+def refusal(code: str, what: object) -> ChatError:
+    """The error to raise. ``what`` is the name or the limit that stands against it."""
+    return ChatError(code, REFUSALS[code].format(what))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +116,7 @@ class Room:
         if event.type == "joined":
             self._add(event.name)
         elif key_of(event.name) not in self._names:
-            raise ChatError("not-a-member", f"{event.name!r} is not here: join first")
+            raise refusal("not-a-member", event.name)
         if event.type == "private":
             return self._number_private(event)
         if event.type == "left":
@@ -113,13 +129,9 @@ class Room:
 
     def _add(self, name: str) -> None:
         if key_of(name) in self._names:
-            taken = self._names[key_of(name)]
-            raise ChatError(
-                "name-taken", f"{taken!r} is here already: take another name"
-            )
+            raise refusal("name-taken", self._names[key_of(name)])
         if len(self._names) >= self.max_members:
-            detail = f"the room holds {self.max_members}: take another room, or wait"
-            raise ChatError("room-full", detail)
+            raise refusal("room-full", self.max_members)
         self._names[key_of(name)] = name
 
     def _remove(self, name: str) -> None:
@@ -129,8 +141,7 @@ class Room:
     def _number_private(self, event: Event) -> Event:
         key = key_of(event.to)
         if key not in self._names:
-            detail = f"nobody named {event.to!r} is here: see the list of members"
-            raise ChatError("nobody-there", detail)
+            raise refusal("nobody-there", event.to)
         self._private_numbers[key] += 1
         return replace(event, to=self._names[key], number=self._private_numbers[key])
 
