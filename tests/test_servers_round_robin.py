@@ -210,7 +210,7 @@ def test_what_is_no_server_is_refused(servers):
         RoundRobin(servers)
 
 
-# -- the lesson: what is stateful is hard to scale --------------------------------------
+# -- the lesson: what is stateful is hard to scale -------------------------------------
 
 
 @contextlib.contextmanager
