@@ -438,6 +438,18 @@ def test_a_task_cancelled_and_not_awaited_is_left(process):
     assert call(process, ask_only).left == ("sleep",)
 
 
+def test_the_sleeps_that_were_asked_for_are_told(process):
+    """The learner's own, in order; not those of a library, and none of another call."""
+
+    async def sleep_twice():
+        await asyncio.sleep(0.02)
+        await asyncio.wait_for(asyncio.sleep(0), timeout=5)
+        await asyncio.to_thread(time.sleep, 0)
+
+    assert call(process, sleep_twice).slept == (0.02, 0.0)
+    assert call(process, sleep_twice).slept == (0.02, 0.0)
+
+
 def test_the_line_that_blocks_the_loop_is_found(process):
     """Also when it raises in the end, and each line once."""
 

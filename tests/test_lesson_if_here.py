@@ -40,7 +40,7 @@ def test_a_missing_engine_has_no_turn(script, monkeypatch, capsys):
     monkeypatch.setattr(Node, "why_not", classmethod(lambda cls: "no node. Install it"))
     figure = ledger.Figure(500.0, "ms", "reference machine")
     monkeypatch.setattr(ledger, "reference", lambda: {"node_freeze_ms": figure})
-    assert list(if_here(Node(script), "node_freeze_ms")) == []
+    assert list(if_here(Node(script), "node_freeze_ms", "not_stored_ms")) == []
     assert capsys.readouterr().out.splitlines() == [
         "no node. Install it",
         "reference machine: node_freeze 500 ms",

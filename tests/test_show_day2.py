@@ -90,6 +90,14 @@ def test_the_worst_waits_of_rude_and_of_polite_runs():
     assert polite == pytest.approx([0.01])
 
 
+def test_the_ledger_gets_what_ran():
+    """A language that was not there has no figure."""
+    runs = {"Python, /sync": freeze(0.5), "Python, /thread": freeze(0.01)}
+    assert day2.blocked_ms(runs) == {"blocked_ms": pytest.approx(500)}
+    told = day2.blocked_ms(runs | {"Node.js, /sync": freeze(0.4)})
+    assert told["node_blocked_ms"] == pytest.approx(400)
+
+
 def test_a_freeze_counts_from_the_slow_request():
     """Others and beats in milliseconds; beats outside of the watch left out."""
     seen, beats = freeze(0.5)

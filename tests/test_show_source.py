@@ -36,6 +36,7 @@ def test_a_python_function_is_shown_as_it_stands():
     assert 'return f"<hello> {name}"' in shown.text()
     assert "&lt;hello&gt;" in shown.html()
     assert "<hello>" not in shown.html()
+    assert "background:#f8f8f8" in shown.html()  # readable on a dark page
 
 
 def test_a_file_is_shown_whole(script):

@@ -6,7 +6,7 @@ stdout is its answer, a dict in the same writing. What the function prints goes 
 stderr, and a mark follows it there. First of all the child says that it is ready.
 
 While a coroutine runs, the child also watches what is easy to miss: whether it blocks
-the event loop, and whether it leaves tasks behind.
+the event loop, how long it asks to sleep, and whether it leaves tasks behind.
 
 Nothing of the workbook is imported here, so that the child is there quickly.
 """
@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import inspect
 import os
 import pickle
 import sys
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
@@ -30,6 +31,7 @@ import cloudpickle
 
 END_OF_PRINTS = b"\0end of prints\0"
 LONGEST_TEXT = 1000  # characters of an exception's message
+KEPT_SLEEPS = 10_000
 
 BEAT_EVERY = 0.02  # seconds between two beats of the event loop
 LOOK_EVERY = 0.05  # seconds between two looks at where it stands
@@ -61,12 +63,34 @@ def call(line: bytes) -> dict[str, Any]:
 
 
 async def _watched(coroutine: Coroutine, own_file: str, seen: dict[str, Any]) -> Any:
-    with _LoopWatch(own_file) as watch:
+    seen["slept"] = slept = []
+    with _LoopWatch(own_file) as watch, _noting_sleeps(own_file, slept):
         try:
             return await coroutine
         finally:
             seen["left"] = _tasks_left()
             seen["blocked"] = watch.found
+
+
+@contextlib.contextmanager
+def _noting_sleeps(own_file: str, slept: list[float]) -> Iterator[None]:
+    """Note for how long the learner's code asks asyncio.sleep() to sleep, in order.
+
+    How long a pause *took* is in part the busy machine's doing; this is not.
+    """
+    sleep = asyncio.sleep
+
+    def noting(delay: float, result: Any = None) -> Coroutine:
+        own = sys._getframe(1).f_code.co_filename == own_file
+        if own and len(slept) < KEPT_SLEEPS:
+            slept.append(float(delay))
+        return sleep(delay, result)
+
+    asyncio.sleep = noting
+    try:
+        yield
+    finally:
+        asyncio.sleep = sleep
 
 
 def _tasks_left() -> list[str]:

@@ -98,7 +98,8 @@ class Outcome:
 
     ``limit`` is the time that it had, in seconds. Of a coroutine that came to an end
     it is also known which tasks it left behind (``left``, by the names of their
-    coroutines), and in which of its lines it blocked the event loop (``blocked``).
+    coroutines), in which of its lines it blocked the event loop (``blocked``), and the
+    seconds of each ``asyncio.sleep()`` that it asked for, in order (``slept``).
     """
 
     end: End
@@ -109,6 +110,7 @@ class Outcome:
     prints: str = ""
     left: tuple[str, ...] = ()
     blocked: tuple[str, ...] = ()
+    slept: tuple[float, ...] = ()
 
     def raised(self, kind: str) -> bool:
         """Whether it raised ``kind``, by class name, or a subclass of it."""
@@ -182,6 +184,7 @@ class LearnerProcess:
             "prints": self._prints.take(),
             "left": tuple(answer.get("left", ())),
             "blocked": tuple(shown(frame) for frame in answer.get("blocked", ())),
+            "slept": tuple(answer.get("slept", ())),
         }
         if "kinds" in answer:
             error = Raised(answer["kinds"], answer["text"], answer["frames"])

@@ -17,7 +17,7 @@ SomeEngine = TypeVar("SomeEngine", bound=Engine)
 def if_here(engine: SomeEngine, *figures: str) -> Iterator[SomeEngine]:
     """Start ``engine`` for one turn of a loop, then stop it; no turn if it is missing.
 
-        for node in if_here(Node(script), "node_freeze_ms"):
+        for node in if_here(Node(script), "node_blocked_ms"):
             ...
 
     Then one line says how to get it, and what the reference machine saw: ``figures``
@@ -25,8 +25,9 @@ def if_here(engine: SomeEngine, *figures: str) -> Iterator[SomeEngine]:
     """
     if missing := engine.why_not():
         print(missing)
-        for name in figures:
-            value, unit, label = ledger.reference()[name]
+        there = ledger.reference()
+        for name in (name for name in figures if name in there):
+            value, unit, label = there[name]
             print(f"{label}: {name.rpartition('_')[0]} {number(value)} {unit}")
         return
     with engine:

@@ -114,7 +114,7 @@ async def by_coroutines(user: str) -> dict[str, Any]:
 
 
 # What the notebook shows of each: Python and Node.js, and how the error is caught.
-CALLBACKS = (profile_then, (SCRIPT, "profileThen"))
+CALLBACKS = (profile_then, (SCRIPT, "profileThen"), fetch_then)
 PROMISES = (profile_future, (SCRIPT, "profilePromise"), by_futures)
 ASYNC = (profile, (SCRIPT, "profile"), by_coroutines, (SCRIPT, "main"))
 

@@ -21,6 +21,7 @@ from helpers.show.tables import Table, table
 __all__ = [
     "alike",
     "alone_table",
+    "blocked_ms",
     "crowd_table",
     "explore_pool",
     "freezes",
@@ -226,6 +227,16 @@ def worst_waits(
         [wait for name, wait in worst.items() if name.endswith("/sync") is blocks]
         for blocks in (True, False)
     )
+
+
+def blocked_ms(
+    runs: Mapping[str, tuple[Bystanders, Sequence[tuple[float, float]]]],
+) -> dict[str, float]:
+    """For the ledger: the longest wait beside a blocking read, in each language."""
+    keys = {"Python, /sync": "blocked_ms", "Node.js, /sync": "node_blocked_ms"}
+    return {
+        key: runs[name][0].worst * 1e3 for name, key in keys.items() if name in runs
+    }
 
 
 def _freeze(seen: Bystanders, beats: Sequence[tuple[float, float]]) -> panels.Freeze:

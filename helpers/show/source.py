@@ -71,6 +71,7 @@ def _coloured(code: str, language: str) -> str:
     look = HtmlFormatter(
         style="default",
         noclasses=True,
-        prestyles="margin:0;padding:.5em;overflow-x:auto;font-size:12px;color:#222",
+        prestyles="margin:0;padding:.5em;overflow-x:auto;font-size:12px;color:#222;"
+        "background:#f8f8f8",
     )
     return highlight(code, get_lexer_by_name(language), look)

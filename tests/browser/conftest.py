@@ -101,7 +101,8 @@ def lab(lab_url: str, browser: Browser) -> Iterator[Lab]:
     """A page of JupyterLab, at laptop size. Its kernels end with the test."""
     context = browser.new_context(viewport={"width": 1366, "height": 900})
     page: Page = context.new_page()
-    page.set_default_timeout(60_000 * TIME_UNIT)
+    # JupyterLab took over a minute to open beside a full test run and other work.
+    page.set_default_timeout(120_000 * TIME_UNIT)
     lab = Lab(page, lab_url)
     yield lab
     lab.shut_down()

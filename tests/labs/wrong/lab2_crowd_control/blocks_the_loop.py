@@ -14,6 +14,10 @@ ALSO_CAUGHT_BY = {
     "pauses": "pauses that follow one another take too long",
     "jitter": "pauses that follow one another take too long",
 }
+PERHAPS_CAUGHT_BY = {
+    "time_out": "the pause of one may use up the time of the others",
+    "turn": "the pause of one may use up the time of the others",
+}
 
 
 async def fetch_all(requests, limit=20, timeout=1.0, tries=4):
