@@ -107,6 +107,7 @@ def broadcast(trial: Trial) -> None:
             raise Unmet(
                 f"{_and(names)} are in the room, and {guest} was told {members}. Send "
                 "the whole list to all, also to the newcomer, when somebody comes."
+                f"{_error(saw)}"
             )
     for guest, heard in saw["heard"].items():
         missing = [line for line in said if line not in heard]

@@ -15,6 +15,7 @@ from typing import Any
 
 from websockets.client import ClientProtocol
 from websockets.frames import Opcode
+from websockets.protocol import State
 from websockets.uri import parse_uri
 
 __all__ = ["Guest"]
@@ -27,8 +28,9 @@ class Guest(asyncio.Protocol):
     Times are those of ``time.monotonic``.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, reads: bool = True) -> None:
         self.name = name
+        self._reads = reads  # else nothing more than the handshake, until told
         self.heard: list[dict[str, Any]] = []  # messages to all
         self.members: list[str] | None = None  # the list, as it was told last
         self.errors: list[dict[str, Any]] = []
@@ -45,16 +47,17 @@ class Guest(asyncio.Protocol):
 
     def say(self, *texts: str) -> None:
         """Each as a message of its own, all in one go."""
-        for text in texts:
-            self._websocket.send_text(json.dumps({"text": text}).encode())
-        self._flush()
+        self.send(*(json.dumps({"text": text}) for text in texts))
 
-    def send(self, frame: str | bytes) -> None:
-        """A frame as it is: text, or binary for bytes."""
-        if isinstance(frame, bytes):
-            self._websocket.send_binary(frame)
-        else:
-            self._websocket.send_text(frame.encode())
+    def send(self, *frames: str | bytes) -> None:
+        """Frames as they are: text, or binary for bytes. Lost when it is closed."""
+        if self._websocket.state is not State.OPEN:
+            return
+        for frame in frames:
+            if isinstance(frame, bytes):
+                self._websocket.send_binary(frame)
+            else:
+                self._websocket.send_text(frame.encode())
         self._flush()
 
     def stop_reading(self) -> None:
@@ -67,8 +70,9 @@ class Guest(asyncio.Protocol):
     def say_goodbye(self) -> None:
         """Close as one should, with a close frame."""
         self.left = True
-        self._websocket.send_close(1000)
-        self._flush()
+        if self._websocket.state is State.OPEN:
+            self._websocket.send_close(1000)
+            self._flush()
 
     def hang_up(self) -> None:
         """End the connection, without a close frame."""
@@ -124,6 +128,8 @@ class Guest(asyncio.Protocol):
             opcode = getattr(event, "opcode", None)
             if opcode is None:  # the answer to the handshake
                 self.is_in = True
+                if not self._reads:
+                    self.stop_reading()
             elif opcode is Opcode.TEXT:
                 self._hear(event.data)
             elif opcode is Opcode.BINARY:

@@ -83,15 +83,18 @@ class House:
         self.address = self._listener.getsockname()
         self.running = asyncio.create_task(run_room(self._listener, patience))
 
-    async def enter(self, *names: str, wait: bool = True) -> list[Guest]:
-        """A guest for each name; with ``wait`` all of them are on the room's list."""
+    async def enter(self, *names: str, reads: bool = True) -> list[Guest]:
+        """A guest for each name, who was told who is in the room.
+
+        Who does not read yet was told nothing either.
+        """
         guests = []
         for name in names:
-            guest = Guest(name)
+            guest = Guest(name, reads=reads)
             self.guests.append(guest)
             guests.append(guest)
             await self._connect(guest)
-            if wait and not await self.until(lambda: guest.members or guest.went):  # noqa: B023
+            if reads and not await self.until(lambda: guest.members or guest.went):  # noqa: B023
                 raise Trouble(
                     f"{name} came in, and was not told who is in the room: send the "
                     f'list ({{"type": "members", ...}}) to all whenever it changes.'
@@ -159,7 +162,8 @@ class House:
                 guest.cut()
         await until(lambda: all(guest.went for guest in self.guests), beats=10)
         self.running.cancel()
-        await until(lambda: self.running.done() and not tasks_left())
+        await until(self.running.done)
+        await until(lambda: not tasks_left(), beats=10)
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             _silence(task)
         await asyncio.gather(self.running, return_exceptions=True)

@@ -42,6 +42,7 @@ PATIENCES = (0.5, 1.0, 2.0)  # seconds, of rooms that are to find the dead
 # Times the patience. If all is well it takes three: until the next ping, until its pong
 # is late, and until the close is. The library's defaults are 20 s and 10 s.
 DEAD_AFTER = 14
+PHASES = 6  # turns of the loop from a message that comes until it has gone out
 TASK_BEATS = 100  # looks until what ends by itself has ended
 
 BAD_FRAMES: dict[str, str | bytes] = {
@@ -83,6 +84,7 @@ async def talk(here: House) -> Saw:
     """Three come in, and each says something."""
     guests = await here.enter("Ada", "Ben", "Cleo")
     await here.until(lambda: all(len(guest.members) == 3 for guest in guests))
+    members = {guest.name: guest.members for guest in guests}
     said = []
     for guest in guests:
         said.append((guest.name, f"hello from {guest.name}"))
@@ -91,7 +93,7 @@ async def talk(here: House) -> Saw:
     return {
         "said": said,
         "heard": {guest.name: guest.lines() for guest in guests},
-        "members": {guest.name: guest.members for guest in guests},
+        "members": members,
         "strange": [text for guest in guests for text in guest.strange],
     }
 
@@ -103,7 +105,8 @@ async def exact(here: House) -> Saw:
     for count, (_, text) in enumerate(said, start=1):
         more = {"from": "Ben", "type": "members"} if text == "I am Ben" else {}
         ada.send(json.dumps({"text": text} | more))
-        await here.all_hear([ben], count)
+        if not await here.all_hear([ben], count):
+            break
     return {"said": said, "heard": ben.lines()}
 
 
@@ -170,8 +173,7 @@ async def bounded(here: House) -> Saw:
     """One pauses, and comes back in time; another never does."""
     late, ada, ben = await here.enter("Late", "Ada", "Ben")
     late.stop_reading()
-    ada.say(*(f"{n} {'x' * 1000}" for n in range(100)))
-    await here.all_hear([ada, ben], 100)
+    await _say_100(here, ada, [ada, ben])
     late.read_on()
     await here.all_hear([late], 100)
     behind = len(late.heard)
@@ -189,6 +191,13 @@ async def bounded(here: House) -> Saw:
     if not stalled:
         await here.until(is_out, beats=100)
     return {"late": behind, "late_out": False, "cut": is_out() or stalled}
+
+
+async def _say_100(here: House, speaker: Guest, listeners: list[Guest]) -> None:
+    """100 messages of 1,000 characters."""
+    for said in range(0, 100, AT_ONCE):
+        speaker.say(*(f"{said + n} ".ljust(1000, "x") for n in range(AT_ONCE)))
+        await here.all_hear(listeners, said + AT_ONCE)
 
 
 async def _flood(
@@ -231,18 +240,22 @@ def beats_until_dead(patience: float) -> int:
 async def isolated(here: House) -> Saw:
     """Others go at the very moment at which somebody speaks."""
     ada, ben = await here.enter("Ada", "Ben")
-    rounds = 12
-    for count in range(1, rounds + 1):
+    said = 0
+    for turn in range(3 * PHASES):
         others = await here.enter("Cleo", "Dan", "Eve")
+        ada.say(*map(str, range(10)))
+        for _ in range(turn % PHASES):  # let the room come so far with that
+            await asyncio.sleep(0)
         for guest in others:
             guest.cut()
         await asyncio.sleep(0)  # now their resets are on their way
-        ada.say(f"{count}")
-        if not await here.all_hear([ada, ben], count) or ada.went or ben.went:
+        ada.say(*map(str, range(10)))
+        said += 20
+        if not await here.all_hear([ada, ben], said) or ada.went or ben.went:
             break
     return {
         "heard": min(len(ada.heard), len(ben.heard)),
-        "said": count,
+        "said": said,
         "thrown_out": [guest.name for guest in (ada, ben) if guest.thrown_out],
     }
 
@@ -312,25 +325,34 @@ async def history(here: House) -> Saw:
     await here.until(lambda: len(ben.heard) >= KEPT)
     # Who sends more may take a moment longer: it is heard before the next message.
     ada.say(_numbered(50))
-    await here.until(lambda: 50 in _numbers(ben))
+    await here.until(_have_heard(50, [ben]))
     late = _numbers(ben)
     newcomers, said = [], 51
     for _ in range(8):
-        ada.say(*map(_numbered, range(said, said + 8)))
-        newcomers += await here.enter("Cleo", wait=False)
-        ada.say(*map(_numbered, range(said + 8, said + 16)))
-        said += 16
-        await here.until(lambda: all(said - 1 in _numbers(g) for g in newcomers))  # noqa: B023
+        # While it does not read, who waits for it has not yet let it in.
+        newcomers += await here.enter("Cleo", reads=False)
+        ada.say(*map(_numbered, range(said, said + 4)))
+        await here.until(_have_heard(said + 3, [ada]))
+        newcomers[-1].read_on()
+        ada.say(_numbered(said + 4))
+        if not await here.until(_have_heard(said + 4, newcomers)):
+            break
+        said += 5
     return {
         "late": late[:-1] if late[-1:] == [50] else late,
         "newcomers": [_numbers(guest) for guest in newcomers],
-        "last": said - 1,
+        "last": max(_numbers(ada)),
     }
 
 
 def _numbered(number: int) -> str:
-    """As long as can be, so that they wait on their way."""
-    return f"{number} ".ljust(LONGEST, "x")
+    """So long that 20 of them wait on their way: 3 KB each, in JSON's escapes."""
+    return f"{number} ".ljust(500, "ü")
+
+
+def _have_heard(number: int, guests: list[Guest]) -> Callable[[], bool]:
+    guests = list(guests)
+    return lambda: all(number in _numbers(guest) for guest in guests)
 
 
 def _numbers(guest: Guest) -> list[int]:
@@ -353,7 +375,8 @@ async def forgets(here: House) -> Saw:
 async def _say_and_forget(here: House, ada: Guest, count: int) -> None:
     for number in range(0, count, AT_ONCE):
         # Texts that differ, or one string could stand for all.
-        ada.say(*(_numbered(number + i) for i in range(AT_ONCE)))
+        texts = (f"{number + n} ".ljust(LONGEST, "x") for n in range(AT_ONCE))
+        ada.say(*texts)
         await here.all_hear([ada], AT_ONCE)
         ada.heard.clear()
 
@@ -382,9 +405,10 @@ async def stopped(here: House) -> Saw:
     """The room is cancelled: two listen, one is slow, and one answers nothing."""
     ada, ben, slow, vic = await here.enter("Ada", "Ben", "Slow", "Vic")
     slow.stop_reading()
-    ada.say(*(f"{n} {'x' * 1000}" for n in range(100)))
-    await here.all_hear([ada, ben], 100)
+    await _say_100(here, ada, [ada, ben])
     vic.stop_reading()
+    # Until a ping has been sent, and nobody has been found dead for it.
+    await asyncio.sleep(1.5 * here.patience)
 
     def left() -> Counter[str]:
         return _names(task for task in tasks_left() if task is not here.running)
