@@ -134,7 +134,7 @@ class IdleConnections:
         question = bytes([0x80 | opcode, 0x80 | len(payload)]) + bytes(4) + payload
         asked = [self.descriptors[index] for index in where]
         for descriptor in asked:
-            os.write(descriptor, question)
+            _write(descriptor, question)
         return sum(_read(descriptor, len(answer)) == answer for descriptor in asked)
 
     def hear(self, message: bytes) -> int:
@@ -159,7 +159,7 @@ def _set_time_limit(sock: socket.socket, seconds: float) -> None:
 
 def _read_answer(sock: socket.socket) -> None:
     answer = b""
-    while not answer.endswith(b"\r\n\r\n") and len(answer) < MAX_ANSWER:
+    while b"\r\n\r\n" not in answer and len(answer) < MAX_ANSWER:
         try:
             more = sock.recv(MAX_ANSWER)
         except BlockingIOError:
@@ -170,6 +170,13 @@ def _read_answer(sock: socket.socket) -> None:
     if not answer.startswith(b"HTTP/1.1 101 ") or ACCEPT not in answer:
         first = answer.partition(b"\r\n")[0].decode("latin-1")
         raise ConnectionError(f"no WebSocket: the server says {first!r}")
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    try:
+        os.write(descriptor, data)
+    except OSError:  # it is closed: then there will be no answer, which counts
+        pass
 
 
 def _read(descriptor: int, size: int) -> bytes:
