@@ -174,7 +174,7 @@ def hears(trial: Trial) -> None:
         outcome = hear(trial, server)
         heard = list(server.heard)
     if not server.connections:
-        raise Unmet(f"It {outcome}, and never asked for {server.name}'s stream.")
+        raise Unmet(f"It {outcome}, and never asked for the stream.")
     if outcome.end is End.RAISED and not server.dismissed:
         raise Unmet(f"It {outcome}.")
     if not heard:
@@ -559,7 +559,7 @@ def _goes_on(server: HostileStream) -> Callable[[], bool]:
     def goes_on() -> bool:
         moment = server.cancelled
         late = moment is not None and time.monotonic() - moment > AFTERWARDS
-        return server.stalled or late
+        return server.stalled or (late and not server.over)
 
     return goes_on
 

@@ -14,6 +14,7 @@ Last-Event-ID: 7 comes event 8.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -83,7 +84,13 @@ Ending = Callable[
 
 
 class HostileStream(HTTPServer):
-    """``acts``: what the first connections get in turn; all others, ``otherwise``."""
+    """``acts``: what the first connections get in turn; all others, ``otherwise``.
+
+    ``notebook`` is where the client writes down what it heard. ``cancelled`` is the
+    moment at which it was to be cancelled; ``over`` says whether its function has
+    ended, and ``left_open`` how many connections it left. ``stalled``: something was
+    sent, waited for, and never heard.
+    """
 
     def __init__(self, *acts: Act, otherwise: Act | None = None) -> None:
         super().__init__()
@@ -92,6 +99,7 @@ class HostileStream(HTTPServer):
         self.notebook: tuple[str, int] = ("", 0)
         self.stalled = False
         self.cancelled: float | None = None
+        self.over = False
         self.left_open = 0
         self._acts: Sequence[Act] = acts
         self._otherwise = otherwise or answer(204)
@@ -108,6 +116,8 @@ class HostileStream(HTTPServer):
         return await super().open(host, port)
 
     async def close(self) -> None:
+        if self._coming_back is not None:
+            self._coming_back.cancel()
         if self._client is not None:
             self._client.close()
         if self._notes is not None:
@@ -152,15 +162,21 @@ class HostileStream(HTTPServer):
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self._client = writer
-        async for line in reader:
-            note = json.loads(line)
-            if "heard" in note:
-                event = note["heard"]
-                self.heard.append(tuple(event) if isinstance(event, list) else event)
-                self._tell()
-            else:
-                await self._see_it_off(note["tidy"])
-                writer.write(b"seen\n")
+        with contextlib.suppress(ConnectionError):  # a client may be ended any time
+            async for line in reader:
+                await self._take_note(json.loads(line), writer)
+
+    async def _take_note(
+        self, note: dict[str, Any], writer: asyncio.StreamWriter
+    ) -> None:
+        if "heard" in note:
+            event = note["heard"]
+            self.heard.append(tuple(event) if isinstance(event, list) else event)
+            self._tell()
+        else:
+            self.over = True
+            await self._see_it_off(note["tidy"])
+            writer.write(b"seen\n")
 
     async def _see_it_off(self, tidy: bool) -> None:
         """It is over. A client that leaves connections open gets a moment."""
