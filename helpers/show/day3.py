@@ -1,0 +1,440 @@
+"""The pictures of day 3: its measurements in, charts and tables out."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from helpers.lesson import content
+from helpers.lesson.connections import ConnectionCost
+from helpers.lesson.listeners import Heard, Listened, Way, chance, listen
+from helpers.lesson.million import Held
+from helpers.lesson.storm import Storm
+from helpers.measure.units import number, size
+from helpers.network import Capture, decode
+from helpers.network.capture import Direction
+from helpers.network.message import Message
+from helpers.server import Startable
+from helpers.show.canvas import COLOURS, FAINT, SMALL, TEXT, Canvas, Chart
+from helpers.show.charts import cdf, lines, stacked
+from helpers.show.display import MEASURED, REFERENCE, Display, escape, extrapolated
+from helpers.show.explore import Exploration, Slider, explore
+from helpers.show.picture import Picture
+from helpers.show.tables import Table, table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = [
+    "ages",
+    "connection_memory",
+    "drops",
+    "explore_ways",
+    "frames",
+    "freshness",
+    "links",
+    "masks",
+    "million_table",
+    "room_table",
+    "six_streams",
+    "storms",
+    "ways_table",
+]
+
+CONTENT = Path(content.__file__).parent / "03"
+
+
+# -- 1. five ways --------------------------------------------------------------------
+
+DIRECTIONS = {
+    "short polling": "the client asks",
+    "long polling": "the client asks, the server holds",
+    "WebSocket": "both, at any time",
+}
+
+
+def ways_table(seen: Mapping[str, Listened]) -> Table:
+    """What each way heard, how fresh, and at what cost."""
+    return table(
+        [
+            {
+                "way": name,
+                "freshness p50, ms": way.percentile(50) * 1e3,
+                "p99, ms": way.percentile(99) * 1e3,
+                "requests": way.requests,
+                "bytes an event": way.bytes_per_event,
+                "open connections": way.connections,
+                "who speaks": DIRECTIONS.get(name, "the server, after one request"),
+            }
+            for name, way in seen.items()
+        ],
+        caption=f"The same {_count_of_events(seen)} events, heard in several ways; "
+        "counted while all were listening",
+        label=MEASURED,
+    )
+
+
+def _count_of_events(seen: Mapping[str, Listened]) -> int:
+    return len(next(iter(seen.values())).published)
+
+
+def freshness(seen: Mapping[str, Listened], guess: Any = None) -> Chart:
+    """The age of each event when it arrived. ``guess`` is a median, in ms."""
+    return cdf(
+        {name: way.ages for name, way in seen.items()},
+        unit="ms",
+        what="age of an event on arrival (logarithmic)",
+        title="Who is told hears after one way of the line; who asks, when it asks",
+        alt="Of the streams and of the WebSocket most events arrive after the line's "
+        "latency. Long polling is close. With short polling the age is anything up "
+        "to the pause between two questions." + _told(guess),
+    )
+
+
+def _told(guess: Any) -> str:
+    value = getattr(guess, "value", None)
+    return "" if value is None else f" You guessed a median of {number(value)} ms."
+
+
+def explore_ways(ways: Mapping[str, Way], *, polling: str) -> Exploration:
+    """Sliders over ``ways``; ``polling`` names the one that takes a ``pause``."""
+
+    async def freshness_of(
+        *, rate: int, pause: int, latency: int, report: Callable[..., None]
+    ) -> list[Display]:
+        report(0, 1, "all listen for 3 seconds")
+        paused = {polling: partial(ways[polling], pause=pause / 1e3)}
+        moments = chance(every=1 / rate, seconds=3.0)
+        seen = await listen({**ways, **paused}, moments, latency=latency / 1e3)
+        return [freshness(seen), ways_table(seen)]
+
+    return explore(
+        freshness_of,
+        rate=Slider(1, 100, 1, 10, unit="a second", label="events"),
+        pause=Slider(50, 2000, 50, 500, unit="ms", label="pause between polls"),
+        latency=Slider(0, 200, 5, 20, unit="ms", label="latency, one way"),
+    )
+
+
+# -- 2. slow events, and a burst -----------------------------------------------------
+
+
+def ages(seen: Mapping[str, Listened], *, latency: float, guess: Any = None) -> Chart:
+    """How old each event was on arrival, by when it happened.
+
+    ``latency`` is the line's, one way, in seconds: the model has it once for a push,
+    and three times for the worst of long polling. ``guess`` is in milliseconds.
+    """
+    ends = [min(_births(seen)), max(_births(seen))]
+    bounds = {"one way": latency, "three ways": 3 * latency}
+    return lines(
+        {
+            name: (
+                [event.born for event in way.events],
+                [event.age * 1e3 for event in way.events],
+            )
+            for name, way in seen.items()
+        },
+        models={name: (ends, [bound * 1e3] * 2) for name, bound in bounds.items()},
+        x="moment of the event, s",
+        y="age on arrival, ms",
+        guess=guess,
+        title="Long polling is as fresh as a push, until events come faster than "
+        "round trips",
+        alt="Slow events arrive after one way of the line, by either way. In the burst "
+        "the WebSocket stays there, and long polling climbs to three ways and falls "
+        "again, batch after batch.",
+    )
+
+
+def _births(seen: Mapping[str, Listened]) -> list[float]:
+    return [moment for way in seen.values() for moment in way.published.values()]
+
+
+# -- 3. frames -----------------------------------------------------------------------
+
+
+def frames(capture: Capture, bytes_shown: int = 14) -> Table:
+    """Each WebSocket frame of a capture: its header, field by field, and its bytes."""
+    found = [m for m in decode(capture) if m.protocol == "WebSocket"]
+    return table(
+        [_frame(message, bytes_shown) for message in found],
+        caption="Every frame, field by field",
+        label=MEASURED,
+    )
+
+
+def _frame(message: Message, bytes_shown: int) -> dict[str, object]:
+    fields = dict(message.headers)
+    more = " …" if len(message.raw) > bytes_shown else ""
+    to_server = message.direction is Direction.TO_SERVER
+    return {
+        "from": "client" if to_server else "server",
+        "opcode": fields["opcode"],
+        "FIN": fields["FIN"],
+        "MASK": fields["MASK"],
+        "length": int(fields["payload length"].replace(",", "")),
+        "overhead, bytes": message.size - len(message.body),
+        "on the wire": message.raw[:bytes_shown].hex(" ") + more,
+    }
+
+
+def masks(capture: Capture) -> dict[Direction, set[str]]:
+    """Which values of the bit MASK were seen in each direction."""
+    found: dict[Direction, set[str]] = {direction: set() for direction in Direction}
+    for message in decode(capture):
+        if message.protocol == "WebSocket":
+            found[message.direction].add(dict(message.headers)["MASK"])
+    return found
+
+
+# -- 4. a line that drops ------------------------------------------------------------
+
+LATE = 0.1  # seconds beyond the freshest: it was heard only after a reconnect
+
+
+def drops(seen: Mapping[str, Listened], guess: Any = None) -> Chart:
+    """What each way heard of events around cuts of its line: at once, late, never.
+
+    ``guess`` is how many the last way loses.
+    """
+    names = list(seen)
+    with Canvas(
+        "After a cut, what counts is whether the client can say how far it got",
+        "At each cut all ways lose their connection. Those that say the number of "
+        "their last event get what came meanwhile, late; the other one never does."
+        + (f" You guessed {number(guess.value)} lost." if _value(guess) else ""),
+        MEASURED,
+        height=1.6 + 0.62 * len(names),
+    ) as canvas:
+        for row, (name, way) in enumerate(seen.items()):
+            _draw_row(canvas, row, way)
+            canvas.facts[name] = (
+                f"{len(way.published)} events, {len(_late(way))} late, "
+                f"{len(way.missed)} lost"
+            )
+        for number_of_cut, moment in enumerate(seen[names[0]].cuts, 1):
+            canvas.upright(moment, f"cut {number_of_cut}")
+        canvas.axes.set_yticks(
+            range(len(names)),
+            [f"{name}\n{len(seen[name].missed)} lost" for name in names],
+        )
+        canvas.axes.set_ylim(len(names) - 0.4, -0.6)
+        canvas.axes.set_xlabel("moment of the event, s", fontsize=TEXT)
+        canvas.axes.grid(axis="y", visible=False)
+        canvas.legend()
+    return canvas.chart
+
+
+def _value(guess: Any) -> float | None:
+    return getattr(guess, "value", None)
+
+
+def _late(way: Listened) -> list[Heard]:
+    return [event for event in way.events if event.age > min(way.ages) + LATE]
+
+
+def _draw_row(canvas: Canvas, row: int, way: Listened) -> None:
+    late = _late(way)
+    prompt = [event.born for event in way.events if event not in late]
+    lost = [way.published[number] for number in way.missed]
+    _draw_marks(canvas, row, prompt, "o", COLOURS[0], "heard at once")
+    _draw_marks(canvas, row, [e.born for e in late], "s", COLOURS[1], "heard late")
+    _draw_marks(canvas, row, lost, "x", "#d55e00", "lost")
+
+
+def _draw_marks(
+    canvas: Canvas, row: int, at: list[float], marker: str, colour: str, kind: str
+) -> None:
+    canvas.axes.plot(
+        at,
+        [row] * len(at),
+        marker,
+        color=colour,
+        markersize=6,
+        label=kind if row == 0 else None,
+    )
+
+
+# -- 5. six streams ------------------------------------------------------------------
+
+
+def six_streams() -> Picture:
+    """What a real browser made of ten streams to one host."""
+    return Picture(
+        CONTENT / "six-streams.png",
+        width=420,
+        title="Ten streams in Chromium: six are open, four wait",
+        alt="A table of ten streams to one host. Streams 1 to 6 are open and have "
+        "heard 18 events each. Streams 7 to 10 wait for a connection, and have heard "
+        "none.",
+        label=REFERENCE,
+    )
+
+
+def links(server: Startable, pages: Mapping[str, str]) -> Links:
+    """Where the pages of a server are: {"/": "the scores"}."""
+    return Links(server, pages)
+
+
+class Links(Display):
+    """Pages of a server, through JupyterLab's proxy and straight.
+
+    The first works wherever JupyterLab runs, as on Binder; the other one in a browser
+    on the machine of the kernel.
+    """
+
+    def __init__(self, server: Startable, pages: Mapping[str, str]) -> None:
+        # JupyterHub, and so Binder, tells its notebook servers where they are.
+        base = os.environ.get("JUPYTERHUB_SERVICE_PREFIX", "/")
+        self._pages = [
+            (text, f"{base}proxy/{server.port}{path}", server.make_url(path))
+            for path, text in pages.items()
+        ]
+
+    def html(self) -> str:
+        items = "".join(
+            f"<li><a href='{escape(proxied)}' target='_blank'>{escape(text)}</a> "
+            f"<small>(without JupyterLab: <a href='{escape(straight)}' "
+            f"target='_blank'>{escape(straight)}</a>)</small></li>"
+            for text, proxied, straight in self._pages
+        )
+        return f"<ul>{items}</ul>"
+
+    def text(self) -> str:
+        return "\n".join(f"{text}: {straight}" for text, _, straight in self._pages)
+
+
+# -- 6. what a connection costs ------------------------------------------------------
+
+MILLION = 1_000_000
+
+
+def connection_memory(costs: Sequence[ConnectionCost], guess: Any = None) -> Chart:
+    """Kilobytes for an idle connection, in the server's process and in the kernel."""
+    told = "" if _value(guess) is None else f" You guessed {number(guess.value)} kB."
+    return stacked(
+        {cost.server: _parts(cost) for cost in costs},
+        unit="kB for each connection",
+        title="An idle connection costs what the library keeps for it",
+        alt="Compression takes the most. Without it a connection costs a third, and a "
+        "bare protocol next to nothing in the server; the kernel takes the same for "
+        "each." + told,
+        label=MEASURED,
+    )
+
+
+def _parts(cost: ConnectionCost) -> dict[str, float]:
+    parts = {"the server's process": cost.user_bytes / 1e3}
+    if not math.isnan(cost.kernel_bytes):
+        parts["the kernel, both ends"] = cost.kernel_bytes / 1e3
+    return parts
+
+
+def million_table(costs: Sequence[ConnectionCost], held: Iterable[Held] = ()) -> Table:
+    """What a million would take by a straight line, beside those that were held."""
+    rows = [
+        {
+            "server": cost.server,
+            "one connection": size(at.bytes / MILLION),
+            "a million": size(at.bytes),
+            "where from": at.label,
+        }
+        for cost in costs
+        for at in [_whole(cost).at(MILLION)]
+    ]
+    rows += [
+        {
+            "server": f"{run.server}, held",
+            "one connection": size(_without_client(run) / run.connections),
+            "a million": size(_without_client(run) * MILLION / run.connections),
+            "where from": run.label,
+        }
+        for run in held
+    ]
+    return table(
+        rows, caption="A million idle connections: connections × the cost of one"
+    )
+
+
+def _whole(cost: ConnectionCost) -> ConnectionCost:
+    """Where nothing tells the kernel's part, it is left out."""
+    return replace(cost, kernel_bytes=np.nan_to_num(cost.kernel_bytes))
+
+
+def _without_client(run: Held) -> float:
+    """Server and kernel, as connection_costs() counts; the clients' processes not."""
+    return run.server_bytes + run.kernel_bytes
+
+
+# -- 7. rooms on two servers, and everybody at once ----------------------------------
+
+
+def room_table(heard: Mapping[str, Mapping[str, bool]]) -> Table:
+    """Who heard what was said in a room, for each way to run two servers."""
+    return table(
+        [
+            {"between the servers": how}
+            | {name: "heard it" if did else "deaf" for name, did in who.items()}
+            for how, who in heard.items()
+        ],
+        caption="Ann says hello. Who hears it?",
+        label=MEASURED,
+    )
+
+
+def storms(seen: Mapping[str, Storm], guess: Any = None) -> Chart:
+    """Tries and entries a second after a restart, a panel for each crowd.
+
+    All are measured, or all are from the model. ``guess`` is in seconds.
+    """
+    first = next(iter(seen.values()))
+    simulated = first.label != MEASURED
+    title = "Those who come back at random are in sooner than those in step"
+    told = "" if _value(guess) is None else f" You guessed {number(guess.value)} s."
+    with Canvas(
+        f"A simulation of {first.clients:,} clients" if simulated else title,
+        "In step, all try at the same moments, in waves: most of each wave is turned "
+        "away, and between two waves the server idles. With jitter the tries are "
+        "spread out, and the server lets in one after the other." + told,
+        extrapolated(2000, "clients, by a model") if simulated else MEASURED,
+        height=1.6 + 1.7 * len(seen),
+        grid=(len(seen), 1),
+    ) as canvas:
+        for axes, (name, storm) in zip(canvas.panels, seen.items(), strict=True):
+            _draw_storm(axes, storm)
+            axes.set_title(f"{name}: {_told_end(storm)}", fontsize=TEXT, loc="left")
+            axes.set_ylabel("a second", fontsize=TEXT)
+            canvas.facts[name] = f"{_told_end(storm)}; {storm.tries.sum():,} tries"
+        canvas.panels[-1].set_xlabel(
+            "time since the server was there again, s", fontsize=TEXT
+        )
+        canvas.set_scales("y")
+        canvas.axes.set_ylim(bottom=first.clients / 200)
+        canvas.axes.legend(fontsize=SMALL, loc="upper right", ncols=2, frameon=False)
+    return canvas.chart
+
+
+def _told_end(storm: Storm) -> str:
+    if storm.back == storm.clients:
+        return f"all back after {number(storm.all_back)} s"
+    last = storm.moments[-1]
+    return f"{storm.back:,} of {storm.clients:,} back after {number(last)} s"
+
+
+def _draw_storm(axes: Axes, storm: Storm) -> None:
+    axes.axvspan(storm.begin, 0, color=FAINT, alpha=0.25, linewidth=0)
+    tries, entries = storm.tries_per_second, storm.accepted_per_second
+    axes.fill_between(
+        storm.moments, tries, step="post", color=COLOURS[1], alpha=0.6, label="tries"
+    )
+    axes.step(
+        storm.moments, entries, where="post", color=COLOURS[0], lw=2, label="let in"
+    )
