@@ -24,7 +24,9 @@ class Held:
 
     Memory in bytes, all connections together: ``kernel_bytes`` for both ends,
     ``server_bytes`` and ``client_bytes`` of all their processes, interpreters included.
-    ``taken_bytes`` is by how much the machine's free memory fell: the check on the sum.
+    ``taken_bytes`` is by how much the machine's free memory fell, whoever took it: the
+    check on the sum. Whatever looks through /proc/PID/fd meanwhile, as ``ss -p`` and
+    monitors do, takes 1.5 kB more for each connection.
     ``echoed`` of the ``asked`` in a sample said back what they were told; ``heard`` got
     the broadcast, the last of them after ``broadcast_seconds``.
     """
@@ -87,7 +89,7 @@ def million() -> list[Held]:
 
 
 def machine() -> str:
-    """Where they ran: cores, memory, system."""
+    """Where they ran: cores, memory, system, and how busy it was with other work."""
     return json.loads(FILE.read_text("utf-8"))["machine"]
 
 

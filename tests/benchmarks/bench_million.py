@@ -57,12 +57,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     signal.signal(signal.SIGALRM, _give_up)
     signal.alarm(LIMIT)
-    runs = []
+    runs, load = [], os.getloadavg()[0]  # before we add to it
     for name, kind in SERVERS.items():
         runs.append(run(name, kind, plan))
         print(runs[-1], end="\n\n", flush=True)
     if options.store:
-        store(runs, _machine())
+        store(runs, _machine(load))
     return 0 if all(complete(held, plan) for held in runs) else 1
 
 
@@ -202,11 +202,12 @@ def _wait_until(condition: Callable[[], bool], patience: float = 60.0) -> None:
         time.sleep(0.1)
 
 
-def _machine() -> str:
+def _machine(load: float) -> str:
     memory = psutil.virtual_memory().total / 2**30
     return (
         f"{os.cpu_count()} cores, {number(memory)} GiB, {platform.system()} "
-        f"{platform.machine()}, Python {platform.python_version()}"
+        f"{platform.machine()}, Python {platform.python_version()}, "
+        f"load of other work {load:.1f}"
     )
 
 
