@@ -12,13 +12,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 import pytest
 import valkey
 import valkey.asyncio
+from websockets.exceptions import ConnectionClosed
 
 from helpers.engines.valkey import Valkey
 from helpers.engines.valkey_backplane import ValkeyBackplane
+from helpers.engines.valkey_channels import Channels
 from helpers.servers.backplane import SubscriptionLost
 from helpers.servers.chat import ChatServer
 from helpers.servers.chat_room import ChatError, Event
 from tests.chat_client import chat
+from tests.conftest import holds_within
 
 Make = Callable[..., ValkeyBackplane]
 PATIENCE = 60.0  # seconds, for what comes at once
@@ -242,6 +245,25 @@ def test_members_can_leave_when_memory_is_short():
         asyncio.run(run(engine))
 
 
+def test_one_that_subscribes_while_the_connection_breaks_is_told(make, monkeypatch):
+    """And does not wait for a confirmation that nobody reads."""
+    connect = Channels._connect
+
+    async def connect_and_lose(channels: Channels) -> None:
+        await connect(channels)
+        channels.lose("on purpose")
+
+    monkeypatch.setattr(Channels, "_connect", connect_and_lose)
+
+    async def run() -> None:
+        async with asyncio.timeout(PATIENCE):
+            with pytest.raises(valkey.ConnectionError, match="on purpose"):
+                async with make().subscribe("lobby"):
+                    pass
+
+    asyncio.run(run())
+
+
 # -- what it leaves --------------------------------------------------------------------
 
 
@@ -348,16 +370,25 @@ def test_the_names_of_a_killed_server_come_free(make):
 
 
 def test_a_server_without_its_valkey_sends_its_clients_away():
-    """They come back once it is there again."""
-    with Valkey() as engine:
-        with ChatServer(backplane=ValkeyBackplane(engine.url)) as server:
+    """They come back once it is there again; one that comes too early tries again."""
+
+    def says_something(server: ChatServer) -> bool:
+        try:
             with chat(server, "Ann") as ann:
-                engine.kill()
-                with pytest.raises(Exception, match="1013") as closed:
-                    ann.receive()
-                assert closed.value.rcvd.code == 1013
-                engine.start()
-                with chat(server, "Ann") as again:
-                    assert again.ask("message", text="hi")["text"] == "hi"
-            server.stop()
-            server.errors.clear()  # the good-bye of the first Ann met no Valkey
+                return ann.ask("message", text="hi")["text"] == "hi"
+        except ConnectionClosed:
+            return False
+
+    with (
+        Valkey() as engine,
+        ChatServer(backplane=ValkeyBackplane(engine.url)) as server,
+    ):
+        with chat(server, "Ann") as ann:
+            engine.kill()
+            with pytest.raises(ConnectionClosed) as closed:
+                ann.receive()
+            assert closed.value.rcvd.code == 1013
+        engine.start()
+        assert holds_within(lambda: says_something(server), PATIENCE)
+        server.stop()
+        server.errors.clear()  # the good-bye of the first Ann met no Valkey

@@ -162,11 +162,13 @@ class ValkeyBackplane:
 
     async def _renew(self, line: _Line) -> None:
         """Renew the leases of a loop's rooms, until that fails."""
-        with contextlib.suppress(valkey.ConnectionError, valkey.TimeoutError):
+        try:
             while True:
                 await asyncio.sleep(self.lease / 3)
                 for room in list(line.rooms):
                     await self._step(line, "renew", room)
+        except valkey.ValkeyError as error:
+            line.lose(f"a lease could not be renewed: {error}")
 
     @contextlib.asynccontextmanager
     async def _line(self) -> AsyncIterator[_Line]:

@@ -54,6 +54,8 @@ class Channels:
         Raises valkey.ConnectionError when there is no connection.
         """
         await self._connect()
+        if self.lost is not None:  # meanwhile
+            raise valkey.ConnectionError(self.lost)
         channel = self._channels.get(name)
         is_new = channel is None
         if is_new:
