@@ -42,7 +42,7 @@ def test_it_refuses_while_it_is_away_and_times_out_when_it_is_full(seen):
 def test_no_more_come_in_than_the_server_lets_in(seen):
     """At most its rate; who waited in the queue comes one after the other, too."""
     assert seen.all_back > 0.8 * SMALL.clients / SMALL.rate
-    assert seen.rate() < 1.5 * SMALL.rate
+    assert seen.rate < 2 * SMALL.rate
 
 
 def test_together_they_take_longer(seen):
@@ -52,9 +52,9 @@ def test_together_they_take_longer(seen):
 
 def test_the_model_is_nearer_than_one_of_another_server(seen):
     """It knows nothing of this storm but how fast the server and the crowd were."""
-    measured = replace(SMALL, rate=seen.rate())
-    fits = simulate(JITTER, measured, spread=0, pace=seen.pace)
-    slower = simulate(JITTER, replace(measured, rate=seen.rate() / 4), spread=0)
+    measured = replace(SMALL, rate=seen.rate)
+    fits = simulate(JITTER, measured, spread=0)
+    slower = simulate(JITTER, replace(measured, rate=seen.rate / 4), spread=0)
     assert mismatch(seen, fits) < mismatch(seen, slower)
 
 

@@ -30,13 +30,18 @@ def test_rates_are_per_second_and_step():
     assert sum(seen.accepted_per_second) * seen.step == pytest.approx(4)
     assert seen.accepted_per_second[5] == pytest.approx(20)
     assert len(seen.moments) == len(seen.accepted_per_second)
-    assert seen.pace == pytest.approx(80)
 
 
-def test_the_rate_is_that_of_the_busiest_window():
-    """A server that waits for its clients is not slow."""
-    assert storm([0.0, 1.0, 1.1, 1.2]).rate(window=0.5) == pytest.approx(6)
-    assert storm([]).rate() == 0
+def test_the_rate_leaves_out_both_ends():
+    """The first find an idle server, and the last come alone."""
+    accepted = [0.0, *np.linspace(1, 2, 9), 9.0]
+    assert storm(accepted, clients=11).rate == pytest.approx(8)
+    assert math.isnan(storm([0.1]).rate)
+
+
+def test_the_pace_is_that_of_an_average_try():
+    """What matters is how many try when many do."""
+    assert storm([0.1]).pace == pytest.approx((8 * 80 + 2 * 20 + 3 * 10) / 13)
 
 
 def test_all_are_back_or_it_takes_for_ever():

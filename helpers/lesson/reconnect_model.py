@@ -12,6 +12,12 @@ crowds that no machine can hold. The model, in order of what happens to a try:
 5. A client that waits in it for longer than ``patience`` has gone; the server, which
    can not know, spends its time all the same.
 6. After each failure the client waits as its Backoff says.
+
+How well it fits: five real storms of 2,000 clients each, with full jitter and without,
+were simulated with the rate and the pace that were measured in them. At no moment did
+the part of the clients that was back differ by more than 0.06 (mismatch() in storm.py).
+On a machine that is busy with other things it is more, for the model knows nothing of
+what a crowd misses then.
 """
 
 from __future__ import annotations

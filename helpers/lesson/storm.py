@@ -92,13 +92,23 @@ class Storm:
 
     @property
     def pace(self) -> float:
-        """The most tries a second, in one step."""
-        return float(self.tries_per_second.max(initial=0.0))
+        """Tries a second at the time of a try, on average over all tries.
 
-    def rate(self, window: float = 1.0) -> float:
-        """The most clients a second that were let in, within ``window`` seconds."""
-        ends = np.searchsorted(self.accepted, self.accepted + window)
-        return float((ends - np.arange(self.back)).max(initial=0) / window)
+        When all try at the same time, that is how fast their machine lets them.
+        """
+        return float((self.tries**2).sum() / max(self.tries.sum(), 1) / self.step)
+
+    @property
+    def rate(self) -> float:
+        """Clients a second that came in, from the first tenth of them to the last.
+
+        When somebody always waits, that is how fast the server lets them in. nan when
+        too few came in.
+        """
+        first, last = self.back // 10, self.back - self.back // 10 - 1
+        if last <= first:
+            return math.nan
+        return float((last - first) / (self.accepted[last] - self.accepted[first]))
 
     def __repr__(self) -> str:
         rows = [f"{how} {count:,}" for how, count in sorted(self.failures.items())]
