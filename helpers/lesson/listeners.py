@@ -71,7 +71,7 @@ class Heard:
         return self.arrived - self.born
 
 
-@dataclass
+@dataclass(repr=False)
 class Listened:
     """What one way heard of the ``published`` events (number → when), and its wire.
 
@@ -115,15 +115,19 @@ class Listened:
 
     @property
     def requests(self) -> int:
-        """HTTP requests, a WebSocket's handshake among them."""
+        """HTTP requests since the run began, a WebSocket's handshake among them."""
         rows = traffic(self.capture)
         return sum(row.count for row in rows if row.what == "requests")
 
     @property
     def bytes_per_event(self) -> float:
-        """On the wire, in both directions, handshakes included; nan without events."""
+        """On the wire, in both directions, since the run began; nan without events."""
         crossed = self.capture.bytes_to_server + self.capture.bytes_to_client
         return crossed / len(self.ids) if self.ids else float("nan")
+
+    def __repr__(self) -> str:
+        heard = f"{len(self.ids)} of {len(self.published)} events"
+        return f"<{heard}, in {self.answers} answers, {len(self.missed)} missed>"
 
 
 async def listen(

@@ -15,7 +15,7 @@ import numpy as np
 from helpers.lesson import content
 from helpers.lesson.connections import ConnectionCost
 from helpers.lesson.listeners import Heard, Listened, Way, chance, listen
-from helpers.lesson.million import Held
+from helpers.lesson.million import Held, million
 from helpers.lesson.storm import Storm
 from helpers.measure.units import number, size
 from helpers.network import Capture, decode
@@ -33,7 +33,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = [
+    "NAMES",
     "ages",
+    "answers",
+    "complete",
     "connection_memory",
     "drops",
     "explore_ways",
@@ -41,12 +44,20 @@ __all__ = [
     "freshness",
     "links",
     "masks",
+    "median_ages",
     "million_table",
     "room_table",
     "six_streams",
     "storms",
     "ways_table",
 ]
+
+
+def _guessed(guess: Any, what: str) -> str:
+    """Where a chart has no axis for a guess, its words tell it."""
+    value = getattr(guess, "value", None)
+    return "" if value is None else f" You guessed {number(value)} {what}."
+
 
 CONTENT = Path(content.__file__).parent / "03"
 
@@ -85,6 +96,17 @@ def _count_of_events(seen: Mapping[str, Listened]) -> int:
     return len(next(iter(seen.values())).published)
 
 
+def complete(seen: Mapping[str, Listened]) -> bool:
+    """Whether all heard of every event once, and in order."""
+    return all(way.complete for way in seen.values())
+
+
+def median_ages(seen: Mapping[str, Listened]) -> dict[str, float]:
+    """For the ledger: the median age of an event on arrival, in milliseconds."""
+    keys = {"short polling": "short_ms", "long polling": "long_ms", "SSE": "sse_ms"}
+    return {key: seen[name].percentile(50) * 1e3 for name, key in keys.items()}
+
+
 def freshness(seen: Mapping[str, Listened], guess: Any = None) -> Chart:
     """The age of each event when it arrived. ``guess`` is a median, in ms."""
     return cdf(
@@ -94,13 +116,8 @@ def freshness(seen: Mapping[str, Listened], guess: Any = None) -> Chart:
         title="Who is told hears after one way of the line; who asks, when it asks",
         alt="Of the streams and of the WebSocket most events arrive after the line's "
         "latency. Long polling is close. With short polling the age is anything up "
-        "to the pause between two questions." + _told(guess),
+        "to the pause between two questions." + _guessed(guess, "ms for the median"),
     )
-
-
-def _told(guess: Any) -> str:
-    value = getattr(guess, "value", None)
-    return "" if value is None else f" You guessed a median of {number(value)} ms."
 
 
 def explore_ways(ways: Mapping[str, Way], *, polling: str) -> Exploration:
@@ -154,6 +171,13 @@ def ages(seen: Mapping[str, Listened], *, latency: float, guess: Any = None) -> 
     )
 
 
+def answers(way: Listened, first: int) -> tuple[int, int]:
+    """In how many answers the ``first`` events came, and in how many the others."""
+    split = sorted(way.published)[first]
+    before = {event.arrived for event in way.events if event.id < split}
+    return len(before), way.answers - len(before)
+
+
 def _births(seen: Mapping[str, Listened]) -> list[float]:
     return [moment for way in seen.values() for moment in way.published.values()]
 
@@ -186,13 +210,13 @@ def _frame(message: Message, bytes_shown: int) -> dict[str, object]:
     }
 
 
-def masks(capture: Capture) -> dict[Direction, set[str]]:
-    """Which values of the bit MASK were seen in each direction."""
+def masks(capture: Capture) -> tuple[set[str], set[str]]:
+    """Which values of the bit MASK the client's frames had, and the server's."""
     found: dict[Direction, set[str]] = {direction: set() for direction in Direction}
     for message in decode(capture):
         if message.protocol == "WebSocket":
             found[message.direction].add(dict(message.headers)["MASK"])
-    return found
+    return found[Direction.TO_SERVER], found[Direction.TO_CLIENT]
 
 
 # -- 4. a line that drops ------------------------------------------------------------
@@ -210,7 +234,7 @@ def drops(seen: Mapping[str, Listened], guess: Any = None) -> Chart:
         "After a cut, what counts is whether the client can say how far it got",
         "At each cut all ways lose their connection. Those that say the number of "
         "their last event get what came meanwhile, late; the other one never does."
-        + (f" You guessed {number(guess.value)} lost." if _value(guess) else ""),
+        + _guessed(guess, "lost"),
         MEASURED,
         height=1.6 + 0.62 * len(names),
     ) as canvas:
@@ -231,10 +255,6 @@ def drops(seen: Mapping[str, Listened], guess: Any = None) -> Chart:
         canvas.axes.grid(axis="y", visible=False)
         canvas.legend()
     return canvas.chart
-
-
-def _value(guess: Any) -> float | None:
-    return getattr(guess, "value", None)
 
 
 def _late(way: Listened) -> list[Heard]:
@@ -258,7 +278,7 @@ def _draw_marks(
         [row] * len(at),
         marker,
         color=colour,
-        markersize=6,
+        markersize=5,
         label=kind if row == 0 else None,
     )
 
@@ -279,9 +299,9 @@ def six_streams() -> Picture:
     )
 
 
-def links(server: Startable, pages: Mapping[str, str]) -> Links:
-    """Where the pages of a server are: {"/": "the scores"}."""
-    return Links(server, pages)
+def links(server: Startable, *paths: str) -> Links:
+    """Where to open these pages of a server that runs: ``links(chat, "/")``."""
+    return Links(server, paths)
 
 
 class Links(Display):
@@ -291,25 +311,29 @@ class Links(Display):
     on the machine of the kernel.
     """
 
-    def __init__(self, server: Startable, pages: Mapping[str, str]) -> None:
+    def __init__(self, server: Startable, paths: Sequence[str]) -> None:
         # JupyterHub, and so Binder, tells its notebook servers where they are.
         base = os.environ.get("JUPYTERHUB_SERVICE_PREFIX", "/")
+        self._name = server.name
         self._pages = [
-            (text, f"{base}proxy/{server.port}{path}", server.make_url(path))
-            for path, text in pages.items()
+            (path, f"{base}proxy/{server.port}{path}", server.make_url(path))
+            for path in paths
         ]
 
     def html(self) -> str:
         items = "".join(
-            f"<li><a href='{escape(proxied)}' target='_blank'>{escape(text)}</a> "
-            f"<small>(without JupyterLab: <a href='{escape(straight)}' "
-            f"target='_blank'>{escape(straight)}</a>)</small></li>"
-            for text, proxied, straight in self._pages
+            f"<li>{escape(self._name)}: {_link(proxied, path)} "
+            f"<small>(without JupyterLab: {_link(straight, straight)})</small></li>"
+            for path, proxied, straight in self._pages
         )
         return f"<ul>{items}</ul>"
 
     def text(self) -> str:
-        return "\n".join(f"{text}: {straight}" for text, _, straight in self._pages)
+        return "\n".join(f"{self._name}: {straight}" for *_, straight in self._pages)
+
+
+def _link(address: str, text: str) -> str:
+    return f"<a href='{escape(address)}' target='_blank'>{escape(text)}</a>"
 
 
 # -- 6. what a connection costs ------------------------------------------------------
@@ -319,14 +343,13 @@ MILLION = 1_000_000
 
 def connection_memory(costs: Sequence[ConnectionCost], guess: Any = None) -> Chart:
     """Kilobytes for an idle connection, in the server's process and in the kernel."""
-    told = "" if _value(guess) is None else f" You guessed {number(guess.value)} kB."
     return stacked(
         {cost.server: _parts(cost) for cost in costs},
         unit="kB for each connection",
         title="An idle connection costs what the library keeps for it",
         alt="Compression takes the most. Without it a connection costs a third, and a "
         "bare protocol next to nothing in the server; the kernel takes the same for "
-        "each." + told,
+        "each." + _guessed(guess, "kB in the process"),
         label=MEASURED,
     )
 
@@ -338,8 +361,13 @@ def _parts(cost: ConnectionCost) -> dict[str, float]:
     return parts
 
 
-def million_table(costs: Sequence[ConnectionCost], held: Iterable[Held] = ()) -> Table:
-    """What a million would take by a straight line, beside those that were held."""
+def million_table(
+    costs: Sequence[ConnectionCost], held: Iterable[Held] | None = None
+) -> Table:
+    """What a million would take by a straight line, beside those that were held.
+
+    ``held`` are the stored runs of `bench million` unless told.
+    """
     rows = [
         {
             "server": cost.server,
@@ -357,7 +385,7 @@ def million_table(costs: Sequence[ConnectionCost], held: Iterable[Held] = ()) ->
             "a million": size(_without_client(run) * MILLION / run.connections),
             "where from": run.label,
         }
-        for run in held
+        for run in (million() if held is None else held)
     ]
     return table(
         rows, caption="A million idle connections: connections × the cost of one"
@@ -377,12 +405,15 @@ def _without_client(run: Held) -> float:
 # -- 7. rooms on two servers, and everybody at once ----------------------------------
 
 
-def room_table(heard: Mapping[str, Mapping[str, bool]]) -> Table:
-    """Who heard what was said in a room, for each way to run two servers."""
+NAMES = ("Ann", "Bo", "Cy", "Di")
+
+
+def room_table(heard: Mapping[str, Sequence[bool]]) -> Table:
+    """Who of NAMES heard what Ann said, for each way to run two servers."""
     return table(
         [
             {"between the servers": how}
-            | {name: "heard it" if did else "deaf" for name, did in who.items()}
+            | {name: _ear(did) for name, did in zip(NAMES, who, strict=True)}
             for how, who in heard.items()
         ],
         caption="Ann says hello. Who hears it?",
@@ -390,20 +421,25 @@ def room_table(heard: Mapping[str, Mapping[str, bool]]) -> Table:
     )
 
 
+def _ear(heard: bool) -> str:
+    return "heard it" if heard else "deaf"
+
+
 def storms(seen: Mapping[str, Storm], guess: Any = None) -> Chart:
     """Tries and entries a second after a restart, a panel for each crowd.
 
-    All are measured, or all are from the model. ``guess`` is in seconds.
+    All are measured, or all are from the model. ``guess`` is how many clients of the
+    first one are back when the clock stops.
     """
     first = next(iter(seen.values()))
     simulated = first.label != MEASURED
-    title = "Those who come back at random are in sooner than those in step"
-    told = "" if _value(guess) is None else f" You guessed {number(guess.value)} s."
+    crowd = f"{first.clients:,} {'simulated ' * simulated}clients"
     with Canvas(
-        f"A simulation of {first.clients:,} clients" if simulated else title,
+        f"{crowd}: those at random are back sooner than those in step",
         "In step, all try at the same moments, in waves: most of each wave is turned "
         "away, and between two waves the server idles. With jitter the tries are "
-        "spread out, and the server lets in one after the other." + told,
+        "spread out, and the server lets in one after the other."
+        + _guessed(guess, "back"),
         extrapolated(2000, "clients, by a model") if simulated else MEASURED,
         height=1.6 + 1.7 * len(seen),
         grid=(len(seen), 1),
@@ -411,13 +447,13 @@ def storms(seen: Mapping[str, Storm], guess: Any = None) -> Chart:
         for axes, (name, storm) in zip(canvas.panels, seen.items(), strict=True):
             _draw_storm(axes, storm)
             axes.set_title(f"{name}: {_told_end(storm)}", fontsize=TEXT, loc="left")
-            axes.set_ylabel("a second", fontsize=TEXT)
+            axes.set_ylabel("a second, log.", fontsize=TEXT)
             canvas.facts[name] = f"{_told_end(storm)}; {storm.tries.sum():,} tries"
         canvas.panels[-1].set_xlabel(
             "time since the server was there again, s", fontsize=TEXT
         )
         canvas.set_scales("y")
-        canvas.axes.set_ylim(bottom=first.clients / 200)
+        canvas.axes.set_ylim(bottom=first.clients / 1000)
         canvas.axes.legend(fontsize=SMALL, loc="upper right", ncols=2, frameon=False)
     return canvas.chart
 
@@ -425,8 +461,7 @@ def storms(seen: Mapping[str, Storm], guess: Any = None) -> Chart:
 def _told_end(storm: Storm) -> str:
     if storm.back == storm.clients:
         return f"all back after {number(storm.all_back)} s"
-    last = storm.moments[-1]
-    return f"{storm.back:,} of {storm.clients:,} back after {number(last)} s"
+    return f"{storm.back:,} of {storm.clients:,} back"
 
 
 def _draw_storm(axes: Axes, storm: Storm) -> None:
