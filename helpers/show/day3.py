@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -16,21 +15,22 @@ from helpers.lesson import content
 from helpers.lesson.connections import ConnectionCost
 from helpers.lesson.listeners import Heard, Listened, Way, chance, listen
 from helpers.lesson.million import Held, million
-from helpers.lesson.storm import Storm
-from helpers.measure.units import number, size
+from helpers.measure.units import size
 from helpers.network import Capture, decode
 from helpers.network.capture import Direction
 from helpers.network.message import Message
-from helpers.server import Startable
-from helpers.show.canvas import COLOURS, FAINT, SMALL, TEXT, Canvas, Chart
+from helpers.show.canvas import COLOURS, TEXT, Canvas, Chart
 from helpers.show.charts import cdf, lines, stacked
-from helpers.show.display import MEASURED, REFERENCE, Display, escape, extrapolated
+from helpers.show.display import MEASURED, REFERENCE, Display
 from helpers.show.explore import Exploration, Slider, explore
+from helpers.show.guess_words import guessed
+from helpers.show.links import links
 from helpers.show.picture import Picture
+from helpers.show.storms import storms
 from helpers.show.tables import Table, table
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    pass
 
 __all__ = [
     "NAMES",
@@ -51,12 +51,6 @@ __all__ = [
     "storms",
     "ways_table",
 ]
-
-
-def _guessed(guess: Any, what: str) -> str:
-    """Where a chart has no axis for a guess, its words tell it."""
-    value = getattr(guess, "value", None)
-    return "" if value is None else f" You guessed {number(value)} {what}."
 
 
 CONTENT = Path(content.__file__).parent / "03"
@@ -113,10 +107,11 @@ def freshness(seen: Mapping[str, Listened], guess: Any = None) -> Chart:
         {name: way.ages for name, way in seen.items()},
         unit="ms",
         what="age of an event on arrival (logarithmic)",
-        title="Who is told hears after one way of the line; who asks, when it asks",
+        title="Who is told hears after one way of the line; who asks, when it asks"
+        + guessed(guess, "ms"),
         alt="Of the streams and of the WebSocket most events arrive after the line's "
         "latency. Long polling is close. With short polling the age is anything up "
-        "to the pause between two questions." + _guessed(guess, "ms for the median"),
+        "to the pause between two questions.",
     )
 
 
@@ -231,10 +226,10 @@ def drops(seen: Mapping[str, Listened], guess: Any = None) -> Chart:
     """
     names = list(seen)
     with Canvas(
-        "After a cut, what counts is whether the client can say how far it got",
+        "After a cut, what counts is whether the client can say how far it got"
+        + guessed(guess, "lost"),
         "At each cut all ways lose their connection. Those that say the number of "
-        "their last event get what came meanwhile, late; the other one never does."
-        + _guessed(guess, "lost"),
+        "their last event get what came meanwhile, late; the other one never does.",
         MEASURED,
         height=1.6 + 0.62 * len(names),
     ) as canvas:
@@ -299,43 +294,6 @@ def six_streams() -> Picture:
     )
 
 
-def links(server: Startable, *paths: str) -> Links:
-    """Where to open these pages of a server that runs: ``links(chat, "/")``."""
-    return Links(server, paths)
-
-
-class Links(Display):
-    """Pages of a server, through JupyterLab's proxy and straight.
-
-    The first works wherever JupyterLab runs, as on Binder; the other one in a browser
-    on the machine of the kernel.
-    """
-
-    def __init__(self, server: Startable, paths: Sequence[str]) -> None:
-        # JupyterHub, and so Binder, tells its notebook servers where they are.
-        base = os.environ.get("JUPYTERHUB_SERVICE_PREFIX", "/")
-        self._name = server.name
-        self._pages = [
-            (path, f"{base}proxy/{server.port}{path}", server.make_url(path))
-            for path in paths
-        ]
-
-    def html(self) -> str:
-        items = "".join(
-            f"<li>{escape(self._name)}: {_link(proxied, path)} "
-            f"<small>(without JupyterLab: {_link(straight, straight)})</small></li>"
-            for path, proxied, straight in self._pages
-        )
-        return f"<ul>{items}</ul>"
-
-    def text(self) -> str:
-        return "\n".join(f"{self._name}: {straight}" for *_, straight in self._pages)
-
-
-def _link(address: str, text: str) -> str:
-    return f"<a href='{escape(address)}' target='_blank'>{escape(text)}</a>"
-
-
 # -- 6. what a connection costs ------------------------------------------------------
 
 MILLION = 1_000_000
@@ -346,10 +304,11 @@ def connection_memory(costs: Sequence[ConnectionCost], guess: Any = None) -> Cha
     return stacked(
         {cost.server: _parts(cost) for cost in costs},
         unit="kB for each connection",
-        title="An idle connection costs what the library keeps for it",
+        title="An idle connection costs what the library keeps for it"
+        + guessed(guess, "kB"),
         alt="Compression takes the most. Without it a connection costs a third, and a "
         "bare protocol next to nothing in the server; the kernel takes the same for "
-        "each." + _guessed(guess, "kB in the process"),
+        "each.",
         label=MEASURED,
     )
 
@@ -423,53 +382,3 @@ def room_table(heard: Mapping[str, Sequence[bool]]) -> Table:
 
 def _ear(heard: bool) -> str:
     return "heard it" if heard else "deaf"
-
-
-def storms(seen: Mapping[str, Storm], guess: Any = None) -> Chart:
-    """Tries and entries a second after a restart, a panel for each crowd.
-
-    All are measured, or all are from the model. ``guess`` is how many clients of the
-    first one are back when the clock stops.
-    """
-    first = next(iter(seen.values()))
-    simulated = first.label != MEASURED
-    crowd = f"{first.clients:,} {'simulated ' * simulated}clients"
-    with Canvas(
-        f"{crowd}: those at random are back sooner than those in step",
-        "In step, all try at the same moments, in waves: most of each wave is turned "
-        "away, and between two waves the server idles. With jitter the tries are "
-        "spread out, and the server lets in one after the other."
-        + _guessed(guess, "back"),
-        extrapolated(2000, "clients, by a model") if simulated else MEASURED,
-        height=1.6 + 1.7 * len(seen),
-        grid=(len(seen), 1),
-    ) as canvas:
-        for axes, (name, storm) in zip(canvas.panels, seen.items(), strict=True):
-            _draw_storm(axes, storm)
-            axes.set_title(f"{name}: {_told_end(storm)}", fontsize=TEXT, loc="left")
-            axes.set_ylabel("a second, log.", fontsize=TEXT)
-            canvas.facts[name] = f"{_told_end(storm)}; {storm.tries.sum():,} tries"
-        canvas.panels[-1].set_xlabel(
-            "time since the server was there again, s", fontsize=TEXT
-        )
-        canvas.set_scales("y")
-        canvas.axes.set_ylim(bottom=first.clients / 1000)
-        canvas.axes.legend(fontsize=SMALL, loc="upper right", ncols=2, frameon=False)
-    return canvas.chart
-
-
-def _told_end(storm: Storm) -> str:
-    if storm.back == storm.clients:
-        return f"all back after {number(storm.all_back)} s"
-    return f"{storm.back:,} of {storm.clients:,} back"
-
-
-def _draw_storm(axes: Axes, storm: Storm) -> None:
-    axes.axvspan(storm.begin, 0, color=FAINT, alpha=0.25, linewidth=0)
-    tries, entries = storm.tries_per_second, storm.accepted_per_second
-    axes.fill_between(
-        storm.moments, tries, step="post", color=COLOURS[1], alpha=0.6, label="tries"
-    )
-    axes.step(
-        storm.moments, entries, where="post", color=COLOURS[0], lw=2, label="let in"
-    )
