@@ -231,7 +231,7 @@ def drops(seen: Mapping[str, Listened], guess: Any = None) -> Chart:
         "At each cut all ways lose their connection. Those that say the number of "
         "their last event get what came meanwhile, late; the other one never does.",
         MEASURED,
-        height=1.6 + 0.62 * len(names),
+        height=1.9 + 0.62 * len(names),
     ) as canvas:
         for row, (name, way) in enumerate(seen.items()):
             _draw_row(canvas, row, way)
@@ -245,7 +245,7 @@ def drops(seen: Mapping[str, Listened], guess: Any = None) -> Chart:
             range(len(names)),
             [f"{name}\n{len(seen[name].missed)} lost" for name in names],
         )
-        canvas.axes.set_ylim(len(names) - 0.4, -0.6)
+        canvas.axes.set_ylim(len(names) - 0.4, -1.0)  # room for the cuts' names
         canvas.axes.set_xlabel("moment of the event, s", fontsize=TEXT)
         canvas.axes.grid(axis="y", visible=False)
         canvas.legend()
