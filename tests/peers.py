@@ -97,3 +97,11 @@ def receive_all(sock: socket.socket) -> bytes:
     while more := sock.recv(65536):
         data += more
     return bytes(data)
+
+
+def receive_until(sock: socket.socket, end: bytes) -> bytes:
+    """All bytes until they end in ``end``, or the other end says no more."""
+    data = bytearray()
+    while not data.endswith(end) and (more := sock.recv(65536)):
+        data += more
+    return bytes(data)

@@ -67,7 +67,7 @@ def test_engine_is_found_by_its_program():
 def test_engine_is_found_by_its_address(monkeypatch):
     """One that runs elsewhere serves; its address may hold a password: not shown."""
     monkeypatch.setenv("ABACUS_URL", "abacus://me:secret@localhost")
-    row = doctor.examine_engine(Source("abacus", day=4, variable="ABACUS_URL"))
+    row = doctor.examine_engine(Source("abacus", day=4, variables=("ABACUS_URL",)))
     assert (row.state, row.found) == ("ok", "the one that ABACUS_URL names")
 
 

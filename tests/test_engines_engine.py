@@ -266,7 +266,7 @@ def test_one_that_other_machines_can_reach_is_refused(monkeypatch):
 def test_one_that_runs_already_is_borrowed(monkeypatch):
     """Found by its environment variable, used, and never ended."""
     monkeypatch.setattr(
-        Absent, "source", Source("abacus", day=2, variable="ABACUS_URL")
+        Absent, "source", Source("abacus", day=2, variables=("ABACUS_URL",))
     )
     monkeypatch.setattr(Absent, "borrow", lambda self, address: int(address))
     monkeypatch.setenv("ABACUS_URL", "4711")

@@ -105,12 +105,9 @@ def test_an_interim_answer_comes_before_the_final_one():
     assert titles(capture) == ["HEAD /a", "100 Continue", "200 OK", "GET /a", "200 OK"]
 
 
-UPGRADE = (
-    b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-)
+UPGRADE = b"GET /up HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
 SWITCH = (
-    b"HTTP/1.1 101 Switching Protocols\r\n"
-    b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
 )
 
 
@@ -119,19 +116,19 @@ def test_bytes_after_an_upgrade_are_bytes():
     frame = b"\x81\x05hello"
     found = messages(captured((UP, UPGRADE), (DOWN, SWITCH + frame), (UP, frame)))
     assert [m.title for m in found] == [
-        "GET /ws",
+        "GET /up",
         "101 Switching Protocols",
         "7 bytes",
         "7 bytes",
     ]
     assert found[2].raw == found[3].raw == frame
-    assert found[2].note == found[3].note == "after an upgrade to websocket"
+    assert found[2].note == found[3].note == "after an upgrade to echo"
 
 
 def test_a_refused_upgrade_changes_nothing():
     """What follows is HTTP as before."""
     capture = captured((UP, UPGRADE), (DOWN, OK), (UP, GET), (DOWN, OK))
-    assert titles(capture) == ["GET /ws", "200 OK", "GET /a", "200 OK"]
+    assert titles(capture) == ["GET /up", "200 OK", "GET /a", "200 OK"]
 
 
 UNTIL_END = b"HTTP/1.1 200 OK\r\n\r\nhello"
@@ -372,6 +369,10 @@ def test_a_compression_loop_is_bytes():
 # -- anything ------------------------------------------------------------------------
 
 PIECES = [GET, HEAD, POST, OK, CHUNKED, UPGRADE, SWITCH, UNTIL_END, GET[:9], b"\r\n"]
+TO_WEBSOCKET = [each.replace(b"echo", b"websocket") for each in (UPGRADE, SWITCH)]
+FRAMES = [b"\x81\x05hello", b"\x89\x80key!", b"\x01\x01a", b"\x88\x02\x03\xe8"]
+STREAM = OK.replace(b"\r\n", b"\r\nContent-Type: text/event-stream\r\n", 1)
+PIECES += [*TO_WEBSOCKET, *FRAMES, STREAM]
 DNS_PIECES = [QUERY.to_wire(), DNS_ANSWERS[1][0], b"\0\x1d", b"\xc0\x0c"]
 text = st.lists(st.sampled_from(PIECES + DNS_PIECES) | st.binary(max_size=40))
 ways = st.sampled_from(list(Direction))

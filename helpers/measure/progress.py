@@ -27,16 +27,18 @@ async def progress_bar(
     seconds: float | None,
     *,
     shown: bool = True,
+    noun: str = "requests",
 ) -> AsyncIterator[None]:
     """Show how far a run is, from a task that looks at it ten times a second.
 
-    The run lasts until ``requests`` are ``answered()``, or for ``seconds``.
+    The run lasts until ``requests`` are ``answered()``, or for ``seconds``. ``noun`` is
+    what they are, where they are no requests.
     """
     if not shown:
         yield
         return
     began = perf_counter()
-    with _bar(requests, seconds) as bar:
+    with _bar(requests, seconds, noun) as bar:
 
         async def follow() -> None:
             while True:
@@ -52,7 +54,7 @@ async def progress_bar(
             await asyncio.wait([task])
 
 
-def _bar(requests: int | None, seconds: float | None) -> tqdm:
+def _bar(requests: int | None, seconds: float | None, noun: str) -> tqdm:
     from tqdm import tqdm
 
     class Bar(tqdm):
@@ -60,7 +62,7 @@ def _bar(requests: int | None, seconds: float | None) -> tqdm:
         monitor_interval = 0
 
     Bar.set_lock(threading.RLock())
-    counted = "{n_fmt}/{total_fmt} requests, {rate_fmt}"
+    counted = "{n_fmt}/{total_fmt} " + noun + ", {rate_fmt}"
     timed = "{n:.1f} of {total:g} s"
     return Bar(
         total=requests or seconds,

@@ -25,6 +25,8 @@ def decode(
 ) -> list[Message]:
     """All messages of a capture, by the time at which they were sent.
 
+    Behind an upgrade to WebSocket each frame is one; of an answer that is a stream
+    (server-sent events, JSON lines) its head is one, and so is each event or line.
     ``protocol`` is "HTTP/1.1", "DNS" or "bytes"; by default it is recognised.
     ``url`` is the address that the curl and dig lines name. The sizes of the
     messages add up to what entered the link. Raises ValueError for a ``protocol``

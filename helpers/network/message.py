@@ -16,6 +16,9 @@ class Message:
     ``sent`` is when its first byte entered the link, ``arrived`` when its last
     byte left it, in seconds since the link started; None when part of it never
     did. ``raw`` are its exact bytes, ``size`` how many there were on the wire.
+    ``body`` is its content as an application reads it: without chunks, unmasked,
+    inflated. ``kind`` says what it is among those of its protocol: the opcode of a
+    frame; "event", "comment", "retry"; "line".
     """
 
     sent: float
@@ -31,3 +34,4 @@ class Message:
     note: str = ""
     curl: str | None = None
     complete: bool = True
+    kind: str = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 
 from helpers.network.capture import Crossing, Direction, Event
 from helpers.network.message import Message
@@ -66,6 +67,34 @@ class Stream:
             raw,
             **{"size": len(raw)} | more,
         )
+
+    @property
+    def why_unfinished(self) -> str:
+        """How a note begins on a message of which these bytes hold only a part."""
+        if self.skipped:
+            return "the capture ends"
+        if self.lost or self.ended or self.broken:
+            return "cut off"
+        return "still under way:"
+
+    def unfinished(self, message: Message, note: str) -> Message:
+        """The last message here, of which the rest is missing.
+
+        What was lost right behind the known bytes belongs to it.
+        """
+        message = replace(message, note=note, complete=False)
+        if not self.lost or self.skipped:
+            return message
+        return replace(message, arrived=None, size=message.size + self.lost)
+
+    def with_the_rest(
+        self, messages: list[Message], position: int, note: str = ""
+    ) -> Iterator[Message]:
+        """``messages``, then what lies behind ``position`` and did not parse."""
+        yield from messages
+        yield from self.leftover(position, note)
+        if all(message.arrived is not None for message in messages):
+            yield from self.unseen()
 
     def leftover(self, start: int, note: str) -> Iterator[Message]:
         """What does not parse, as bytes: one message for each crossing."""

@@ -17,6 +17,7 @@ from helpers.measure.units import seconds, size
 from helpers.network.capture import Capture
 from helpers.network.decode import Message, decode
 from helpers.show.display import MEASURED, Display, escape, printable
+from helpers.show.ladder_rows import Run, fold
 from helpers.show.ladder_svg import draw
 from helpers.show.ladder_text import draw_text, in_words
 from helpers.show.message_list import message_list
@@ -44,8 +45,9 @@ def ladder(
 ) -> Ladder:
     """Draw what crossed ``capture``; a link does too, and then its delay is told.
 
-    ``first`` is how many messages to show, 40 unless told; ``connection`` shows
-    that one only. ``url`` is what the client asked, for the curl lines.
+    ``first`` is how many messages to show, 40 unless told; those of a stream that
+    are many in a row are folded and count as one. ``connection`` shows that one
+    only. ``url`` is what the client asked, for the curl lines.
     ``emulated`` says how the link differs from a real one ("20 ms one way").
 
     Raises ValueError when ``first`` is not positive, or the capture has no such
@@ -101,7 +103,10 @@ def _count(number: int, what: str) -> str:
 
 
 class Ladder(Display):
-    """What :func:`ladder` returns: a drawing, and its messages to unfold."""
+    """What :func:`ladder` returns: a drawing, and its messages to unfold.
+
+    ``messages`` are its rows: many of a stream in a row are one of them, a Run.
+    """
 
     def __init__(
         self,
@@ -112,8 +117,11 @@ class Ladder(Display):
         shown: int = SHOWN,
     ) -> None:
         self.title = title
-        self.messages = list(messages[:shown])
-        self.more = len(messages) - len(self.messages)
+        rows = fold(list(messages))
+        self.messages = rows[:shown]
+        self.more = sum(
+            len(row.messages) if isinstance(row, Run) else 1 for row in rows[shown:]
+        )
         self.caption = " · ".join([*facts, MEASURED])
 
     def text(self) -> str:

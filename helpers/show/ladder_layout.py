@@ -14,6 +14,7 @@ from itertools import pairwise
 
 from helpers.network.capture import Direction
 from helpers.network.decode import Message
+from helpers.show.ladder_rows import Run
 
 __all__ = [
     "Arrow",
@@ -156,7 +157,8 @@ def _points(index: int, message: Message) -> Iterator[_Point]:
 def _place(layout: Layout, points: list[_Point]) -> None:
     if not points:
         return
-    scale = _scale(points)
+    runs = {i for i, a in enumerate(layout.arrows) if isinstance(a.message, Run)}
+    scale = _scale(points, runs)
     y = TOP + LABEL
     taken = [TOP, TOP]  # per side: down to where something stands already
     before = first = points[0].time
@@ -203,12 +205,19 @@ def _add_tick(layout: Layout, y: float, time: float) -> None:
         layout.ticks.append(Tick(y, time))
 
 
-def _scale(points: list[_Point]) -> float:
-    """Pixels per second, so that neither flights nor pauses are mostly folded."""
+def _scale(points: list[_Point], runs: set[int]) -> float:
+    """Pixels per second, so that neither flights nor pauses are mostly folded.
+
+    ``runs`` are the indices of those arrows that are no flight of one message.
+    """
     times = [point.time for point in points]
     steps = [after - before for before, after in pairwise(times)]
     sent = {point.index: point.time for point in points if point.kind is Kind.START}
-    flights = [p.time - sent[p.index] for p in points if p.kind is Kind.END]
+    flights = [
+        point.time - sent[point.index]
+        for point in points
+        if point.kind is Kind.END and point.index not in runs
+    ]
     typical = max(_median(steps), _median(flights))
     return TYPICAL / typical if typical else 1.0
 

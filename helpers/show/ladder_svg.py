@@ -18,8 +18,9 @@ from helpers.show.ladder_layout import (
     is_handshake,
     lay_out,
 )
+from helpers.show.ladder_rows import Run
 
-__all__ = ["draw", "label", "shorten"]
+__all__ = ["draw", "label", "shorten", "took"]
 
 WIDTH = 760
 AXIS = 52
@@ -75,6 +76,13 @@ def label(message: Message, several: bool, room: int) -> str:
         return front + shorten(message.title, room)
     end = f" · {size(message.size)}"
     return front + shorten(message.title, room - len(front) - len(end)) + end
+
+
+def took(message: Message) -> str:
+    """How long it was under way; a run was not, and its note tells how long it is."""
+    if isinstance(message, Run):
+        return ""
+    return seconds(message.arrived - message.sent)
 
 
 def shorten(text: str, room: int) -> str:
@@ -155,6 +163,8 @@ def _line(arrow: Arrow) -> Iterator[str]:
         dash = "stroke-dasharray:6 4;"
     elif message.protocol == "TCP":
         dash = "stroke-dasharray:2 3;"
+    elif isinstance(message, Run):
+        dash = "stroke-dasharray:1 5;stroke-width:5px;"
     path, tip, leg = _path(arrow)
     yield (
         f'<path d="{path}" style="fill:none;stroke:{colour};stroke-width:2px;{dash}"/>'
@@ -239,7 +249,7 @@ def _slope(arrow: Arrow) -> tuple[float, str, float]:
 
 def _took(arrow: Arrow) -> str:
     side = arrow.side if arrow.turn is not None else arrow.side.other
-    text = seconds(arrow.message.arrived - arrow.message.sent)
+    text = took(arrow.message)
     style = f"fill:{FAINT};{_SMALL}"
     if side is Side.CLIENT:
         return _text(X[side] - 6, arrow.end + 4, text, "end", style)

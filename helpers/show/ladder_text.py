@@ -9,7 +9,8 @@ from helpers.network.capture import Direction
 from helpers.network.decode import Message
 from helpers.show.display import printable
 from helpers.show.ladder_layout import is_handshake
-from helpers.show.ladder_svg import label
+from helpers.show.ladder_rows import Run
+from helpers.show.ladder_svg import label, took
 
 __all__ = ["draw_text", "in_words"]
 
@@ -37,23 +38,27 @@ def draw_text(messages: list[Message], *, more: int = 0) -> str:
 
 
 def _long_silence(messages: list[Message]) -> float:
-    took = sorted(m.arrived - m.sent for m in messages if m.arrived is not None)
-    return max(GAP * took[len(took) // 2], 0.001) if took else 0.001
+    flights = sorted(
+        message.arrived - message.sent
+        for message in messages
+        if message.arrived is not None and not isinstance(message, Run)
+    )
+    return max(GAP * flights[len(flights) // 2], 0.001) if flights else 0.001
 
 
 def _lines(message: Message, several: bool, first: float) -> Iterator[str]:
     words = label(message, several, FLIGHT - 8)
     to_server = message.direction is Direction.TO_SERVER
     arrow = _arrow(words, message, to_server)
-    took = "lost" if message.arrived is None else ""
-    took = took or seconds(message.arrived - message.sent)
-    yield f"{(message.sent - first) * 1e3:9.1f}  {arrow}  {took}"
+    fate = "lost" if message.arrived is None else took(message)
+    yield f"{(message.sent - first) * 1e3:9.1f}  {arrow}  {fate}".rstrip()
     if message.note:
         yield f"{'':>9}  │ {printable(message.note)}"
 
 
 def _arrow(words: str, message: Message, to_server: bool) -> str:
     stroke = "╌" if message.protocol == "TCP" else "─"
+    stroke = "┄" if isinstance(message, Run) else stroke
     tail, tip = f"{stroke} {words} ", "►" if to_server else "◄"
     if is_handshake(message):
         tail = f"◄{tail}"
@@ -84,4 +89,6 @@ def _sentence(message: Message, first: float) -> str:
     words = label(message, several=False, room=60)
     if message.arrived is None:
         return f"{at} {words}, which is lost."
-    return f"{at} {words}, which takes {seconds(message.arrived - message.sent)}."
+    if isinstance(message, Run):
+        return f"{at} {words}, {message.note}."
+    return f"{at} {words}, which takes {took(message)}."

@@ -8,12 +8,15 @@ from helpers.measure.units import seconds, size
 from helpers.network.capture import Direction
 from helpers.network.decode import Message
 from helpers.show.display import escape
+from helpers.show.ladder_rows import Run
 
 __all__ = ["message_list"]
 
 # A stored notebook holds these for each message, so they are small.
 TEXT_BYTES = 1500
 HEX_BYTES = 192
+RUN_LINES = 100  # of a run, whose messages have a line each
+CONTENT = {"WebSocket": "Payload", "SSE": "Data", "JSON lines": "Line"}
 TIGHT = "style='margin:.3em 0'"
 PRE = (
     "style='margin:.3em 0;padding:.4em .6em;overflow-x:auto;"
@@ -50,7 +53,14 @@ def _item(message: Message, first: float) -> str:
         f"<b>{escape(message.title)}</b> · {escape(' · '.join(facts))} · "
         f"{_fate(message)}"
     )
+    if isinstance(message, Run):
+        return (
+            f"<details><summary>{headline}</summary>{_lines(message, first)}</details>"
+        )
     parts = [f"<p {TIGHT}>{line}</p>" for line in _remarks(message)]
+    if message.protocol == "WebSocket" and message.body not in message.raw:
+        parts.append(exact_bytes(message.body))
+        parts.append(f"<p {TIGHT}>As it crossed:</p>")
     if message.raw:
         parts.append(exact_bytes(message.raw))
     if message.curl:
@@ -60,9 +70,23 @@ def _item(message: Message, first: float) -> str:
     return f"<details><summary>{headline}</summary>{''.join(parts)}</details>"
 
 
+def _lines(run: Run, first: float) -> str:
+    """A line for each message of a run; its bytes are like those around it."""
+    lines = [
+        f"{(message.sent - first) * 1e3:12.1f} ms  {message.size:>7,} B  "
+        f"{escape(message.title)}"
+        for message in run.messages[:RUN_LINES]
+    ]
+    if (more := len(run.messages) - RUN_LINES) > 0:
+        lines.append(f"<i>… {more:,} more messages left out here</i>")
+    return _pre("\n".join(lines))
+
+
 def _fate(message: Message) -> str:
     if message.arrived is None:
         return "lost"
+    if isinstance(message, Run):
+        return message.note
     return f"took {seconds(message.arrived - message.sent)}"
 
 
@@ -70,12 +94,16 @@ def _remarks(message: Message) -> list[str]:
     remarks = []
     if message.note:
         remarks.append(f"<i>{escape(message.note)}</i>")
+    if message.protocol == "WebSocket":
+        fields = (f"{name} <b>{escape(value)}</b>" for name, value in message.headers)
+        remarks.append(" · ".join(fields))
     if message.body:
         kind = {name.lower(): value for name, value in message.headers}.get(
             "content-type"
         )
         remarks.append(
-            f"Body: {size(len(message.body))}" + (f" of {escape(kind)}" if kind else "")
+            f"{CONTENT.get(message.protocol, 'Body')}: {size(len(message.body))}"
+            + (f" of {escape(kind)}" if kind else "")
         )
     missing = message.size - len(message.raw)
     if missing > 0 and message.size:

@@ -1,0 +1,12 @@
+"""It leaves out what is no UTF-8."""
+
+from labs.solutions.lab3a_sse_client import EventStream as Solution
+
+CAUGHT_BY = "utf8"
+SAYS = "becomes U+FFFD"
+
+
+class EventStream(Solution):
+    def __init__(self, last_event_id=""):
+        super().__init__(last_event_id)
+        self._decoder.errors = "ignore"
