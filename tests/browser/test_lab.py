@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, expect
 from tests.browser.lab import Lab
 from tests.conftest import TIME_UNIT
 
-PAGES = ["00-start-here", "01-request-response", "02-sync-vs-async"]
+PAGES = ["00-start-here", "01-request-response", "02-sync-vs-async", "03-real-time"]
 
 
 @pytest.mark.timeout(240 * TIME_UNIT)
