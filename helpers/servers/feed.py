@@ -21,6 +21,9 @@ from helpers.servers import sse
 __all__ = ["Event", "Feed", "Page", "notice"]
 
 MAX_EVENT = 4096  # bytes of JSON; history times this is all that a feed can hold
+# Made once: json.dumps() would make an encoder for every event.
+encode_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+KIND = re.compile("[a-z][a-z0-9-]{0,30}")
 OWN_MEMBERS = {"id", "kind", "born"}
 # An EventSource fires events of its own by the first three names (HTML, section
 # 9.2.2); the other two are what a server says to one client only.
@@ -48,7 +51,7 @@ class Event:
         members = {"id": self.id, "kind": self.kind, **self.facts, "born": self.born}
         if self.id is None:
             members = {"kind": self.kind, **self.facts}
-        return json.dumps(members, separators=(",", ":"), ensure_ascii=False).encode()
+        return encode_json(members).encode()
 
     @cached_property
     def line(self) -> bytes:
@@ -112,7 +115,7 @@ class Feed:
         Raises ValueError when the kind is none or the event too large, TypeError when
         a fact has no form in JSON.
         """
-        if not re.fullmatch("[a-z][a-z0-9-]{0,30}", kind) or kind in RESERVED:
+        if kind in RESERVED or not KIND.fullmatch(kind):
             raise ValueError(
                 "a kind has small letters, digits and '-', and is none of "
                 f"{', '.join(sorted(RESERVED))}; not {kind!r}"

@@ -95,6 +95,8 @@ class ScoreServer(ProblemServer):
         self._happening = match_events(seed)
         self._chances = random.Random(seed)
         self._numbering = threading.Lock()
+        self._loop_thread = 0
+        self._queued = 0  # events on their way to the loop, from other threads
         self._fan_out = FanOut(self._feed, self.limits)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -112,8 +114,17 @@ class ScoreServer(ProblemServer):
             if not self._tasks:
                 raise RuntimeError(f"{self.name} does not run: start it, or use `with`")
             event = self._feed.number(kind, facts)
-            self.call_soon(self._fan_out.publish, event)
+            if self._queued == 0 and threading.get_ident() == self._loop_thread:
+                self._fan_out.publish(event)
+            else:
+                self._queued += 1
+                self.call_soon(self._publish_queued, event)
         return event
+
+    def _publish_queued(self, event: Event) -> None:
+        with self._numbering:
+            self._queued -= 1
+        self._fan_out.publish(event)
 
     @property
     def events(self) -> list[Event]:
@@ -144,6 +155,7 @@ class ScoreServer(ProblemServer):
 
     async def open(self, host: str, port: int) -> int:
         self._fan_out = FanOut(self._feed, self.limits)
+        self._loop_thread, self._queued = threading.get_ident(), 0
         await self.sockets.open(self._fan_out, self.keep_error)
         port = await super().open(host, port)
         self._tasks = [asyncio.create_task(self._beat())]

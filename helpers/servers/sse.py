@@ -15,6 +15,9 @@ import re
 
 __all__ = ["HEADERS", "block", "comment", "retry"]
 
+LINE_END = re.compile("\r\n|\r|\n")
+NOT_IN_A_LINE = re.compile("[\r\n\0]")
+
 HEADERS = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-store",
@@ -32,19 +35,17 @@ def block(data: str, *, event: str | None = None, id: int | str | None = None) -
     Raises ValueError for what the format can not carry: a line break in ``event`` or
     ``id``, and U+0000 in ``id``, because of which a client would ignore the id.
     """
-    lines = []
-    if id is not None:
-        lines.append(f"id: {_one_line('id', str(id))}")
+    fields = f"id: {_one_line('id', str(id))}\n" if id is not None else ""
     if event is not None:
-        lines.append(f"event: {_one_line('event', event)}")
+        fields += f"event: {_one_line('event', event)}\n"
     # CR, LF and CRLF all end a line (section 9.2.5), so each part gets its own field.
-    lines += [f"data: {line}" for line in re.split("\r\n|\r|\n", data)]
-    return _block(lines)
+    data = LINE_END.sub("\ndata: ", data)
+    return f"{fields}data: {data}\n\n".encode()
 
 
 def comment(text: str = "") -> bytes:
     """What a client skips: it keeps a silent line from being taken for a dead one."""
-    return _block([f": {_one_line('a comment', text)}"])
+    return f": {_one_line('a comment', text)}\n\n".encode()
 
 
 def retry(seconds: float) -> bytes:
@@ -54,14 +55,10 @@ def retry(seconds: float) -> bytes:
     """
     if not 0 <= seconds < float("inf"):
         raise ValueError(f"retry is in seconds, zero or more; not {seconds!r}")
-    return _block([f"retry: {round(seconds * 1000)}"])
-
-
-def _block(lines: list[str]) -> bytes:
-    return ("\n".join(lines) + "\n\n").encode()
+    return f"retry: {round(seconds * 1000)}\n\n".encode()
 
 
 def _one_line(name: str, value: str) -> str:
-    if re.search("[\r\n\0]", value):
+    if NOT_IN_A_LINE.search(value):
         raise ValueError(f"{name} is one line without U+0000; not {value!r}")
     return value

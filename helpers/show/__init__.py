@@ -1,7 +1,7 @@
 """Pictures and widgets; the only room that draws.
 
 One module for each kind of picture (charts, panels, ladder, tables, explore), and one
-for each day (day1, day2), which turns that day's measurements into those pictures.
+for each day (day1 to day3), which turns that day's measurements into those pictures.
 """
 
 from helpers.show.costs import cost_table
