@@ -422,6 +422,21 @@ def test_publish_from_many_threads(server):
     assert [event.id for event in server.events] == arrived
 
 
+def test_publish_from_threads_while_the_server_plays(wait_until):
+    """What its own loop publishes never overtakes what a thread did before."""
+    with ScoreServer(every=0.001, history=100_000) as server:
+        threads = [
+            threading.Thread(target=publish, args=(server, 200)) for _ in range(3)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        wait_until(lambda: len(server.events) == server.last_id, patience=30)
+        kept = [event.id for event in server.events]
+    assert kept == list(range(1, len(kept) + 1)) and len(kept) > 600
+
+
 def test_the_same_seed_plays_the_same_events(wait_until):
     """Kinds and facts, and the numbers; not the moments of a clock."""
     played = []

@@ -24,9 +24,8 @@ class Held:
 
     Memory in bytes, all connections together: ``kernel_bytes`` for both ends,
     ``server_bytes`` and ``client_bytes`` of all their processes, interpreters included.
-    ``taken_bytes`` is by how much the machine's free memory fell, whoever took it: the
-    check on the sum. Whatever looks through /proc/PID/fd meanwhile, as ``ss -p`` and
-    monitors do, takes 1.5 kB more for each connection.
+    ``taken_bytes`` is by how much the machine's free memory fell, whoever took it: a
+    bound from above for the sum of these parts.
     ``echoed`` of the ``asked`` in a sample said back what they were told; ``heard`` got
     the broadcast, the last of them after ``broadcast_seconds``.
     """
