@@ -116,6 +116,8 @@ class Exploration(Listener):
         )
         self.status = widgets.HTML(_line(WAITING))
         self.result = widgets.HTML()
+        # So that a table looks as in any other output of JupyterLab.
+        self.result.add_class("jp-RenderedHTMLCommon")
         self._wire()
         buttons = [self.run_button, self.stop_button, self.progress, self.status]
         self.view = widgets.VBox(
@@ -229,8 +231,8 @@ def _described(label: str, unit: str) -> dict[str, Any]:
     label = label.replace("_", " ")
     return {
         "description": f"{label}, {unit}" if unit else label,
-        "style": {"description_width": "12em"},
-        "layout": widgets.Layout(width="36em", max_width="100%"),
+        "style": {"description_width": "14em"},
+        "layout": widgets.Layout(width="38em", max_width="100%"),
     }
 
 

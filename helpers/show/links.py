@@ -34,7 +34,7 @@ class Links(Display):
 
     def html(self) -> str:
         items = "".join(
-            f"<li>{escape(self._name)}: {_link(proxied, path)} "
+            f"<li>{_link(proxied, f'{self._name}: {path}')} "
             f"<small>(without JupyterLab: {_link(straight, straight)})</small></li>"
             for path, proxied, straight in self._pages
         )
