@@ -33,7 +33,7 @@ from helpers.kernel import current_cell, make_interruptible, on_cell_run
 if TYPE_CHECKING:
     from helpers.server_process import ServerProcess
 
-__all__ = ["HTTPServer", "Server", "Startable", "running", "stop_all"]
+__all__ = ["HTTPServer", "Server", "Startable", "error_logger", "running", "stop_all"]
 
 # The kernel drops the SYNs of a burst of connects beyond the backlog, and the
 # client tries again after a whole second. asyncio's default is 100.
@@ -345,7 +345,10 @@ class HTTPServer(Server):
         self._runner = web.AppRunner(
             self.make_app(),
             access_log=None,
-            logger=_error_logger(self),
+            # What does not parse is its client's fault, and was answered by a 400.
+            logger=error_logger(
+                self.name, self.keep_error, but_not=(HttpProcessingError,)
+            ),
             keepalive_timeout=self.idle,
             shutdown_timeout=0.1,
             handler_cancellation=True,
@@ -369,17 +372,21 @@ class HTTPServer(Server):
         return served.requests_count if served else self._requests
 
 
-def _error_logger(server: Server) -> logging.Logger:
-    """aiohttp reports a handler's exception to its logger: keep it from there."""
+def error_logger(
+    name: str,
+    keep_error: Callable[[BaseException], None],
+    *,
+    but_not: tuple[type[BaseException], ...] = (),
+) -> logging.Logger:
+    """A logger for a library that reports a handler's exceptions to one: keeps them."""
 
     class Keep(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             error = record.exc_info and record.exc_info[1]
-            # What does not parse is its client's fault, and was answered by a 400.
-            if error is not None and not isinstance(error, HttpProcessingError):
-                server.keep_error(error)
+            if error is not None and not isinstance(error, but_not):
+                keep_error(error)
 
-    logger = logging.Logger(server.name, level=logging.ERROR)
+    logger = logging.Logger(name, level=logging.ERROR)
     logger.addHandler(Keep())
     return logger
 

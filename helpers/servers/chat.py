@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import importlib.resources
 import itertools
-import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -30,7 +29,7 @@ from websockets.http11 import Request as HTTPRequest
 from websockets.http11 import Response
 from websockets.protocol import State
 
-from helpers.server import BACKLOG, Server
+from helpers.server import BACKLOG, Server, error_logger
 from helpers.servers.audience import Audience
 from helpers.servers.backplane import Backplane, InKernelBackplane
 from helpers.servers.chat_connection import ChatConnection
@@ -141,7 +140,7 @@ class ChatServer(Server):
             ping_interval=self.ping_interval,
             ping_timeout=self.ping_timeout,
             write_limit=self.write_limit,
-            logger=_error_logger(self.keep_error),
+            logger=error_logger(self.name, self.keep_error),
             backlog=BACKLOG,
             reuse_address=True,
         )
@@ -310,17 +309,3 @@ def _page(body: bytes, content_type: str) -> Response:
     headers["Content-Length"] = str(len(body))
     headers["Connection"] = "close"
     return Response(200, "OK", headers, body)
-
-
-def _error_logger(keep_error: Callable[[BaseException], None]) -> logging.Logger:
-    """websockets reports what goes wrong within it to a logger: keep it from there."""
-
-    class Keep(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            error = record.exc_info and record.exc_info[1]
-            if error is not None:
-                keep_error(error)
-
-    logger = logging.Logger("chat", level=logging.ERROR)
-    logger.addHandler(Keep())
-    return logger

@@ -7,7 +7,6 @@ the websockets library and aiohttp each want to be the first to read a connectio
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Self
 from urllib.parse import parse_qs, urlsplit
@@ -17,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 
-from helpers.server import BACKLOG, Startable
+from helpers.server import BACKLOG, Startable, error_logger
 from helpers.servers.fan_out import FanOut, Full, Subscriber
 from helpers.servers.feed import Event
 from helpers.servers.origin import is_allowed
@@ -85,7 +84,7 @@ class ScoreSockets(Startable):
             close_timeout=fan_out.limits.patience,
             ping_interval=PING_EVERY,
             ping_timeout=PING_EVERY,
-            logger=_error_logger(keep_error),
+            logger=error_logger(self.name, keep_error),
             backlog=BACKLOG,
             reuse_address=True,
         )
@@ -223,17 +222,3 @@ def is_welcome(request: Request) -> bool:
 def _since(request: Request) -> int | None:
     values = parse_qs(urlsplit(request.path).query, keep_blank_values=True).get("since")
     return None if values is None else event_id("since", values[0])
-
-
-def _error_logger(keep_error: Callable[[BaseException], None]) -> logging.Logger:
-    """The library reports to a logger what goes wrong in a handler: keep it."""
-
-    class Keep(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            error = record.exc_info and record.exc_info[1]
-            if error is not None:
-                keep_error(error)
-
-    logger = logging.Logger("score sockets", level=logging.ERROR)
-    logger.addHandler(Keep())
-    return logger
