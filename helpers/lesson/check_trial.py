@@ -13,7 +13,7 @@ from typing import Any, Self
 from helpers.lesson.check_process import End, LearnerProcess, Outcome
 from helpers.lesson.check_report import Verdict
 
-__all__ = ["Checking", "Requirement", "Trial", "Unmet"]
+__all__ = ["Checking", "Requirement", "Trial", "Unmet", "kept_processes"]
 
 # Requirements spend most of their time waiting for time-outs and pauses.
 AT_ONCE = 4
@@ -80,6 +80,26 @@ class Trial:
         return outcome
 
 
+_kept: list[LearnerProcess] | None = None
+
+
+@contextmanager
+def kept_processes() -> Iterator[None]:
+    """Checks in here hand their processes on to the next one; all end with it.
+
+    For who checks many functions, one check at a time: to start a process and to import
+    a client there takes longer than most calls. A learner's check has fresh ones.
+    """
+    global _kept
+    _kept = kept = []
+    try:
+        yield
+    finally:
+        _kept = None
+        for process in kept:
+            process.close()
+
+
 class Checking:
     """One check under way: its threads, and the processes that they use in turn."""
 
@@ -87,18 +107,22 @@ class Checking:
         self._function = function
         self._driver = driver
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="lab check")
-        self._idle = [LearnerProcess() for _ in range(AT_ONCE)]
+        kept = _kept or []
+        self._idle = [kept.pop() if kept else LearnerProcess() for _ in range(AT_ONCE)]
         self._processes = list(self._idle)
         self._futures: list[Future[Verdict]] = []
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Also after an interrupt: nothing of the learner's runs on."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-        for process in self._processes:
-            process.close()
+        if _kept is not None and kind is None:  # all is judged, so no call is under way
+            _kept.extend(self._processes)
+        else:
+            for process in self._processes:
+                process.close()
         self._pool.shutdown()
 
     def begin(self, requirements: list[Requirement]) -> None:
