@@ -81,7 +81,7 @@ def test_an_age_is_counted_from_the_birth():
     """In seconds, whatever the clock said when the run began."""
     way = made(Heard(7, 1.0, 1.2, 1), Heard(8, 2.0, 2.1, 1), published={7: 1.0, 8: 2.0})
     assert way.ages == pytest.approx([0.2, 0.1])
-    assert way.percentile(50) == pytest.approx(0.15)
+    assert way.percentile(50) == pytest.approx(0.1)
     assert way.complete and not way.missed
 
 
@@ -119,7 +119,8 @@ def test_all_hear_the_same_events():
     assert len({tuple(way.ids) for way in seen.values()}) == 1
     assert all(min(way.ages) >= 0.01 for way in seen.values())
     assert all(way.connections == 1 for way in seen.values())
-    assert seen["polls"].requests >= seen["polls"].answers > 0
+    # The first answer may be that to a question from before the first event.
+    assert seen["polls"].requests >= seen["polls"].answers - 1 >= 0
     assert seen["streams"].requests == seen["WebSocket"].requests == 0
     assert seen["polls"].bytes_per_event > seen["WebSocket"].bytes_per_event > 60
 

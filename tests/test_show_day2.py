@@ -82,12 +82,10 @@ def test_work_tells_how_long_a_loop_stood_still():
     assert list(facts) == ["one thread", "async; longest freeze 400 ms"]
 
 
-def test_the_worst_waits_of_rude_and_of_polite_runs():
+def test_who_was_answered_meanwhile_in_rude_and_in_polite_runs():
     """A run blocks when its path is /sync."""
     runs = {"Python, /sync": freeze(0.5), "Node.js, /async": freeze(0.01)}
-    rude, polite = day2.worst_waits(runs)
-    assert rude == pytest.approx([0.5])
-    assert polite == pytest.approx([0.01])
+    assert day2.answered_meanwhile(runs) == ([0], [1])
 
 
 def test_the_ledger_gets_what_ran():

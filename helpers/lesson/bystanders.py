@@ -36,6 +36,12 @@ class Bystanders:
         """The longest that another request waited for its answer, in seconds."""
         return max(answered - sent for sent, answered in self.others)
 
+    @property
+    def meanwhile(self) -> int:
+        """How many others were sent and answered while the slow request was not yet."""
+        begin, end = self.slow
+        return sum(begin < sent and answered < end for sent, answered in self.others)
+
 
 async def bystanders(
     server: Startable, path: str, *, rate: float = 50, before: float = 0.2

@@ -110,8 +110,10 @@ class Listened:
         return len({event.arrived for event in self.events})
 
     def percentile(self, percent: float) -> float:
-        """Of the ages, in seconds; nan when nothing was heard."""
-        return float(np.percentile(self.ages, percent)) if self.events else float("nan")
+        """Of the ages, in seconds, one that was measured; nan without events."""
+        if not self.events:
+            return float("nan")
+        return float(np.percentile(self.ages, percent, method="inverted_cdf"))
 
     @property
     def requests(self) -> int:

@@ -22,7 +22,7 @@ from helpers.lesson.storm import CROWD, STEP, Restart, Storm
 from helpers.measure.connections import room_for_descriptors
 from helpers.servers.turnstile import HELLO, Turnstile
 
-__all__ = ["storm"]
+__all__ = ["Backoff", "storm"]
 
 GATHERING = 60.0  # seconds that the crowd has to come in the first time
 
@@ -112,6 +112,7 @@ class _Crowd:
         self._lost_at = perf_counter()
         self._clients[0].socket.send(f"restart {down:.3f}\n".encode())
         self._fall_out(0, self._lost_at)
+        self._limit = limit
         self._run(down + limit)
 
     def _run(self, limit: float) -> None:
@@ -195,6 +196,7 @@ class _Crowd:
             tries=np.bincount(((tries + down) / STEP).astype(int), minlength=last + 1),
             failures=self._failures,
             label="measured here",
+            limit=self._limit,
         )
 
     def close(self) -> None:

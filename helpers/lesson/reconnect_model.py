@@ -31,7 +31,7 @@ import numpy as np
 from helpers.lesson.backoff import Backoff
 from helpers.lesson.storm import MILLION, STEP, Restart, Storm
 
-__all__ = ["simulate"]
+__all__ = ["Restart", "simulate"]
 
 
 def simulate(
@@ -145,6 +145,7 @@ class _Crowd:
             tries=np.pad(self._tries, (0, max(0, steps - len(self._tries)))),
             failures=+self._failures,
             label="simulation",
+            limit=self._limit,
         )
 
 

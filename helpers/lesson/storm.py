@@ -51,7 +51,8 @@ class Storm:
     ``accepted`` has the moment when each client was in again, in order. ``tries``
     counts tries for each ``step`` from ``begin``. ``failures`` counts those that
     failed, by how: refused (nobody listened), timed out (dropped, or too long in the
-    queue), or cut off. ``label`` says where it is from.
+    queue), or cut off. ``label`` says where it is from, ``limit`` when the clock would
+    have stopped.
     """
 
     clients: int
@@ -60,6 +61,7 @@ class Storm:
     tries: np.ndarray
     failures: Counter[str]
     label: str
+    limit: float = math.inf
     step: float = STEP
 
     @property

@@ -178,7 +178,9 @@ def cdf(
             )
         axes.set_ylim(0, 1.02)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-        canvas.label_axes(f"{what}, {unit}", "share at most so long")
+        canvas.label_axes(
+            f"{what}, {unit}", f"share with at most this {what.split()[0]}"
+        )
         canvas.legend(", ".join(f"p{p:g}" for p in percentiles) + " marked")
     return canvas.chart
 

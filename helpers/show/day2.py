@@ -21,6 +21,7 @@ from helpers.show.tables import Table, table
 __all__ = [
     "alike",
     "alone_table",
+    "answered_meanwhile",
     "blocked_ms",
     "crowd_table",
     "explore_pool",
@@ -31,7 +32,6 @@ __all__ = [
     "timelines",
     "within_law",
     "work",
-    "worst_waits",
 ]
 
 
@@ -217,14 +217,14 @@ def freezes(
     )
 
 
-def worst_waits(
+def answered_meanwhile(
     runs: Mapping[str, tuple[Bystanders, Sequence[tuple[float, float]]]],
-) -> tuple[list[float], list[float]]:
-    """The longest that another request waited, in seconds: in each run that blocks
+) -> tuple[list[int], list[int]]:
+    """How many others were answered during the slow read: in each run that blocks
     (whose path is /sync), and in each of the others."""
-    worst = {name: seen.worst for name, (seen, _) in runs.items()}
+    counts = {name: seen.meanwhile for name, (seen, _) in runs.items()}
     return tuple(
-        [wait for name, wait in worst.items() if name.endswith("/sync") is blocks]
+        [count for name, count in counts.items() if name.endswith("/sync") is blocks]
         for blocks in (True, False)
     )
 

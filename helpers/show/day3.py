@@ -107,11 +107,11 @@ def freshness(seen: Mapping[str, Listened], guess: Any = None) -> Chart:
         {name: way.ages for name, way in seen.items()},
         unit="ms",
         what="age of an event on arrival (logarithmic)",
-        title="Who is told hears after one way of the line; who asks, when it asks"
+        title="Whoever is told hears after one way of the line; whoever asks, on asking"
         + guessed(guess, "ms"),
         alt="Of the streams and of the WebSocket most events arrive after the line's "
         "latency. Long polling is close. With short polling the age is anything up "
-        "to the pause between two questions.",
+        "to the pause between two questions, and three ways of the line.",
     )
 
 
@@ -216,7 +216,7 @@ def masks(capture: Capture) -> tuple[set[str], set[str]]:
 
 # -- 4. a line that drops ------------------------------------------------------------
 
-LATE = 0.1  # seconds beyond the freshest: it was heard only after a reconnect
+LATE = 0.05  # seconds beyond the freshest: it was heard only after a reconnect
 
 
 def drops(seen: Mapping[str, Listened], guess: Any = None) -> Chart:
@@ -307,8 +307,8 @@ def connection_memory(costs: Sequence[ConnectionCost], guess: Any = None) -> Cha
         title="An idle connection costs what the library keeps for it"
         + guessed(guess, "kB"),
         alt="Compression takes the most. Without it a connection costs a third, and a "
-        "bare protocol next to nothing in the server; the kernel takes the same for "
-        "each.",
+        "bare protocol next to nothing in the server; the kernel's part, "
+        "the median of all four, is the same for each.",
         label=MEASURED,
     )
 

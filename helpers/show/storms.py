@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -30,9 +31,9 @@ def storms(seen: Mapping[str, Storm], guess: Any = None) -> Chart:
     crowd = f"{first.clients:,} {'simulated ' * simulated}clients"
     with Canvas(
         f"{crowd} are back sooner at random than in step" + guessed(guess, "in step"),
-        "In step, all try at the same moments, in waves: most of each wave is turned "
-        "away, and between two waves the server idles. With jitter the tries are "
-        "spread out, and the server lets in one after the other.",
+        "In step, all try at the same moments, in waves: most of each wave finds the "
+        "queue full and gives up, and between two waves the server idles. With jitter "
+        "the tries are spread out, and the server lets in one after the other.",
         extrapolated(MODEL_OF, "clients, by a model") if simulated else MEASURED,
         height=1.6 + 1.7 * len(seen),
         grid=(len(seen), 1),
@@ -47,7 +48,15 @@ def storms(seen: Mapping[str, Storm], guess: Any = None) -> Chart:
         )
         canvas.set_scales("y")
         canvas.axes.set_ylim(bottom=first.clients / 1000)
-        canvas.axes.legend(fontsize=SMALL, loc="upper right", ncols=2, frameon=False)
+        if first.limit < math.inf and first.back < first.clients:
+            canvas.axes.set_xlim(right=first.limit)
+        canvas.panels[0].legend(
+            fontsize=SMALL,
+            loc="lower right",
+            bbox_to_anchor=(1.0, 1.0),
+            ncols=2,
+            frameon=False,
+        )
     return canvas.chart
 
 

@@ -12,7 +12,7 @@ def own_ledger(tmp_path, monkeypatch):
     monkeypatch.setenv("WORKBOOK_LEDGER", str(tmp_path / "ledger.json"))
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def few_processes() -> Iterator[None]:
     """Hundreds of checks share theirs: otherwise most of the time is their start."""
     with kept_processes():
