@@ -20,6 +20,7 @@ import inspect
 import os
 import pickle
 import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Coroutine, Iterator
@@ -32,6 +33,7 @@ import cloudpickle
 END_OF_PRINTS = b"\0end of prints\0"
 LONGEST_TEXT = 1000  # characters of an exception's message
 KEPT_SLEEPS = 10_000
+LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
 
 BEAT_EVERY = 0.02  # seconds between two beats of the event loop
 LOOK_EVERY = 0.05  # seconds between two looks at where it stands
@@ -64,7 +66,7 @@ def call(line: bytes) -> dict[str, Any]:
 
 async def _watched(coroutine: Coroutine, own_file: str, seen: dict[str, Any]) -> Any:
     seen["slept"] = slept = []
-    with _LoopWatch(own_file) as watch, _noting_sleeps(own_file, slept):
+    with _LoopWatch(own_file) as watch, _noting_sleeps(slept):
         try:
             return await coroutine
         finally:
@@ -73,16 +75,17 @@ async def _watched(coroutine: Coroutine, own_file: str, seen: dict[str, Any]) ->
 
 
 @contextlib.contextmanager
-def _noting_sleeps(own_file: str, slept: list[float]) -> Iterator[None]:
+def _noting_sleeps(slept: list[float]) -> Iterator[None]:
     """Note for how long the learner's code asks asyncio.sleep() to sleep, in order.
 
-    How long a pause *took* is in part the busy machine's doing; this is not.
+    How long a pause *took* is in part the busy machine's doing; this is not. What a
+    library asks for is left out, that of a module beside the function is not.
     """
     sleep = asyncio.sleep
 
     def noting(delay: float, result: Any = None) -> Coroutine:
-        own = sys._getframe(1).f_code.co_filename == own_file
-        if own and len(slept) < KEPT_SLEEPS:
+        caller = sys._getframe(1).f_code.co_filename
+        if not caller.startswith(LIBRARIES) and len(slept) < KEPT_SLEEPS:
             slept.append(float(delay))
         return sleep(delay, result)
 
