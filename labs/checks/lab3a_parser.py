@@ -26,6 +26,8 @@ class Case(NamedTuple):
     """``chunks`` go in one by one. ``begin`` is the id that the stream starts with.
 
     ``last_event_id`` and ``retry`` are what it says in the end; None is not asked.
+    ``why`` is the rule; ``whole``, if given, stands for it where the same bytes fail
+    in one piece, too.
     """
 
     chunks: list[bytes]
@@ -34,6 +36,7 @@ class Case(NamedTuple):
     begin: str = ""
     last_event_id: str | None = None
     retry: float | None = None
+    whole: str = ""
 
 
 class Fed(NamedTuple):
@@ -90,41 +93,90 @@ def _expect_no_error(trial: Trial, cases: Iterable[Case]) -> None:
     """Find the case that it could not bear."""
     for case in cases:
         outcome = trial.call([(case.begin, case.chunks)])
+        if outcome.end is End.RETURNED:
+            continue
+        rows = [(_shown(chunk), "?") for chunk in case.chunks]
+        if outcome.end is End.RAISED:
+            _expect_in_one_piece(trial, case)
+            rows = _rows_until_error(trial, case)
+        trial.capture = _last(rows)
+        raise Unmet(f"From {_told(case)} it {outcome}. {case.why}")
+
+
+def _expect_in_one_piece(trial: Trial, case: Case) -> None:
+    """Where the same bytes fail without a cut, too, the cut is not to blame."""
+    if len(case.chunks) == 1:
+        return
+    uncut = {"chunks": [b"".join(case.chunks)], "why": case.whole or case.why}
+    try:
+        expect(trial, case._replace(**uncut))
+    except Unmet as unmet:
+        raise Unmet(
+            f"Not because of the cut: in one piece it fails as well. {unmet}"
+        ) from None
+
+
+def _rows_until_error(trial: Trial, case: Case) -> list[tuple[str, str]]:
+    """What came of each chunk, down to the one at which it raised."""
+    fed = Fed([], "", None)
+    for count, chunk in enumerate(case.chunks, start=1):
+        outcome = trial.call([(case.begin, case.chunks[:count])])
+        if outcome.error is not None:
+            raised = f"raised {outcome.error.kinds[0]}"
+            return [*_rows(case, fed), (_shown(chunk), raised)]
         if outcome.end is not End.RETURNED:
-            trial.capture = [(_shown(chunk), "") for chunk in case.chunks[:SHOWN]]
-            raise Unmet(f"From {_told(case)} it {outcome}. {case.why}")
+            break
+        fed = Fed(*outcome.value[0])
+    return _rows(case, fed)
 
 
 def _judge(trial: Trial, case: Case, fed: Fed) -> None:
-    trial.capture = _rows(case, fed)
+    problem = _problem(case, fed)
+    if problem:
+        _expect_in_one_piece(trial, case)
+        trial.capture = _first(_rows(case, fed))
+        raise Unmet(problem)
+
+
+def _problem(case: Case, fed: Fed) -> str:
+    """What is not as it should be; empty when all is."""
     if None in fed.came:
-        raise Unmet(
+        return (
             "feed() returned None. It returns a list of the events that this chunk "
             "completes: [] when there are none."
         )
     events = [event for events in fed.came for event in events]
     told = f"From {_told(case)}"
     if events != case.events:
-        raise Unmet(
-            f"{told} came {_list(events)} instead of {_list(case.events)}. {case.why}"
-        )
+        due = _list(case.events)
+        return f"{told} came {_list(events)} instead of {due}. {case.why}"
     if case.last_event_id not in (None, fed.last_event_id):
-        raise Unmet(
+        return (
             f"{told} last_event_id is {fed.last_event_id!r} instead of "
             f"{case.last_event_id!r}. {case.why}"
         )
     if case.retry not in (None, fed.retry):
-        raise Unmet(
+        return (
             f"{told} retry is {fed.retry!r} instead of {case.retry!r} (seconds). "
             f"{case.why}"
         )
+    return ""
 
 
 def _rows(case: Case, fed: Fed) -> list[tuple[str, str]]:
-    pairs = zip(case.chunks, fed.came, strict=True)
-    rows = [(_shown(chunk), _list(events or [])) for chunk, events in pairs]
+    """As many as chunks have been fed."""
+    pairs = zip(case.chunks, fed.came, strict=False)
+    return [(_shown(chunk), _list(events or [])) for chunk, events in pairs]
+
+
+def _first(rows: list[tuple[str, str]]) -> list[tuple[str, str]]:
     more = [("…", f"({len(rows) - SHOWN} more)")] if len(rows) > SHOWN else []
     return rows[:SHOWN] + more
+
+
+def _last(rows: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    before = [("…", f"({len(rows) - SHOWN} before)")] if len(rows) > SHOWN else []
+    return before + rows[-SHOWN:]
 
 
 def _told(case: Case) -> str:
@@ -261,21 +313,27 @@ def split(trial: Trial) -> None:
         "A chunk may end anywhere, also within a line, and between \\r and \\n, which "
         "are then still one end and not two. Keep what is unfinished."
     )
-    expect(trial, *(Case(chunks, due, why) for chunks in every_cut(stream)))
+    whole = (
+        "So mend the other requirements first, most of all 'LF, CR and CRLF end a "
+        "line, and nothing else does'."
+    )
+    cases = [Case(chunks, due, why, whole=whole) for chunks in every_cut(stream)]
+    expect(trial, *cases)
 
 
 @requirement("Text is UTF-8, also when a character is cut in two", limit=2 * LIMIT)
 def utf8(trial: Trial) -> None:
     text = "Zürich 東京 🏆"
     stream = f"data: {text}\n\n".encode()
-    whole = (
+    cut = (
         "A character has up to four bytes, and a chunk may end between them. Decode "
         "whole lines, or use codecs.getincrementaldecoder('utf-8')."
     )
     broken = "What is no UTF-8 becomes U+FFFD, and the rest is read: errors='replace'."
     expect(
         trial,
-        *(Case(chunks, message(text), whole) for chunks in every_cut(stream)),
+        Case([stream], message(text), "The bytes are UTF-8: decode them so."),
+        *(Case(chunks, message(text), cut) for chunks in every_cut(stream)),
         Case([b"data: a\xffb\n\n"], message("a\ufffdb"), broken),
         Case([b"data: a\xe2\x82\n\ndata: b\n\n"], message("a\ufffd", "b"), broken),
     )

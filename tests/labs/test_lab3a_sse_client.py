@@ -1,6 +1,7 @@
 """labs/lab3a-sse-client"""
 
 import asyncio
+import re
 import threading
 
 import pytest
@@ -86,6 +87,31 @@ def test_a_hang_is_ended(monkeypatch):
     assert set(report.failed) == {"hears"}
 
 
+def test_a_cut_is_blamed_only_for_what_it_did():
+    """Where the same bytes fail in one piece, too, that is what is told."""
+    [path] = [path for path in PROOF.wrong if path.stem == "knows_no_cr"]
+    told = check(load(path).EventStream).failed["split"]
+    assert told.startswith("Not because of the cut: in one piece it fails as well.")
+    assert "'LF, CR and CRLF end a line, and nothing else does'" in told
+    assert "cut after" not in told
+
+
+def test_the_table_says_at_which_chunk_it_raised():
+    """What came until then is shown, and then the error's name."""
+
+    class NeedsWholeLines(EventStream):
+        def feed(self, chunk):
+            if not chunk.endswith((b"\n", b"\r", b":")):
+                raise ValueError("this is no line")
+            return super().feed(chunk)
+
+    report = check(NeedsWholeLines)
+    assert "it raised ValueError: this is no line" in report.failed["split"]
+    [verdict] = [v for v in report.verdicts if v.name == "split"]
+    assert verdict.capture == [("'d'", "raised ValueError")]
+    assert "raised ValueError" in repr(report)
+
+
 @pytest.mark.parametrize(
     ("handed_in", "part"),
     [(EventStream, PARSER), (EventStream(), PARSER), (listen, CLIENT)],
@@ -114,7 +140,7 @@ def test_the_picture_of_a_failed_run():
         Connection(2, "7", None, 11.0),
     ]
     facts = draw_connections(connections, "The connections").facts
-    assert facts["1, after nothing"] == "cut 0 to 0.5 s"
+    assert re.fullmatch("cut.* 0 to 0.5 s", facts["1, after nothing"])
     assert facts["2, after 7"] == "1 s"
     assert draw_connections([], "nothing") is None
 
