@@ -46,7 +46,7 @@ EXACT = 0.9
 SOON = sse.retry(0.02)  # so that a run with many cuts is quick
 LONG = 600.0  # seconds: a pause in which one is cancelled
 SILENCE = 5.5  # seconds; httpx has a time-out of 5 s that nobody asked for
-AFTERWARDS = 5.0  # seconds; who still goes on then does not end
+AFTERWARDS = 5.0  # seconds; whatever still goes on then does not end
 
 
 async def call_listen(
@@ -576,12 +576,12 @@ def tidy(trial: Trial) -> None:
         if outcome.left:
             names = ", ".join(f"{name}()" for name in sorted(set(outcome.left))[:3])
             raise Unmet(
-                f"When it {how}, tasks of its own were still there ({names}). Who "
+                f"When it {how}, tasks of its own were still there ({names}). Whoever "
                 "starts a task ends it: a TaskGroup does, or cancel it and await it."
             )
         if server.left_open:
             raise Unmet(
-                f"When it {how}, its connection was still open. Who opens a client "
+                f"When it {how}, its connection was still open. Whoever opens a client "
                 "closes it, whatever happens: `async with httpx.AsyncClient(...) as "
                 "client:`."
             )

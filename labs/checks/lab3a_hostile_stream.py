@@ -49,7 +49,7 @@ __all__ = [
 # Nothing moves for so long: then nothing will. A client hears within milliseconds,
 # and on a busy machine within tenths of a second.
 QUIET = 5.0  # seconds
-MOST = 20  # connections; who still comes then would come for ever
+MOST = 20  # connections; whoever still comes then would come for ever
 DOWN = 1.0  # seconds
 
 
