@@ -2,7 +2,7 @@
 
 Guests come to the learner's room, and do what guests do (room_visits.py). What they
 saw is judged here, each requirement with the misconceptions that it recognises.
-Nothing hangs on how quick a machine is: who waits in vain is told by turns of the
+Nothing hangs on how quick a machine is: whoever waits in vain is told by turns of the
 event loop that room and guests share.
 """
 
@@ -21,10 +21,11 @@ from labs.checks.timeline import Stay, draw_stays
 
 __all__ = ["LAB", "check", "open_socket", "show_solution"]
 
-KEPT = 20  # messages, for who comes later
+KEPT = 20  # messages, for whoever comes later
 # Seconds: many times what a visit takes.
 LIMIT = 30.0
 PATIENT_LIMIT = 120.0  # where it waits for what takes its time
+SLOW = "One that never reads holds up nobody"
 OPTIONS = "ping_interval, ping_timeout and close_timeout of serve()"
 
 
@@ -73,13 +74,14 @@ def send_guests(trial: Trial, visit: str) -> dict[str, Any]:
     saw = outcome.value
     trial.capture = [Stay(*stay) for stay in saw.get("stays", ())]
     if "trouble" in saw:
-        raise Unmet(f"{saw['trouble']}{_error(saw)}")
+        told = saw.get("error", "") in saw["trouble"]
+        raise Unmet(saw["trouble"] + ("" if told else _error(saw)))
     return saw
 
 
 def _error(saw: dict[str, Any]) -> str:
-    """What a handler raised, if one did."""
-    return f" In a handler there was {saw['error']}." if saw.get("error") else ""
+    """What a handler or a task of the room raised, if one did."""
+    return f" Your code raised {saw['error']}." if saw.get("error") else ""
 
 
 def _and(names: list[str]) -> str:
@@ -94,6 +96,14 @@ def expect_not_thrown_out(saw: dict[str, Any], told: str, why: str) -> None:
         )
 
 
+def expect_goes_on(saw: dict[str, Any], asked: str) -> None:
+    if saw["stood_still"]:
+        raise Unmet(
+            f"{asked} could not be seen: one did not read, and the room stood still "
+            f"(see '{SLOW}').{_error(saw)}"
+        )
+
+
 # -- everybody hears everything --------------------------------------------------------
 
 
@@ -101,7 +111,7 @@ def expect_not_thrown_out(saw: dict[str, Any], told: str, why: str) -> None:
 def broadcast(trial: Trial) -> None:
     saw = send_guests(trial, "talk")
     said = [tuple(line) for line in saw["said"]]
-    names = [name for name, _ in said]
+    names = list(saw["members"])
     for guest, members in saw["members"].items():
         if sorted(members, key=str) != sorted(names):
             raise Unmet(
@@ -118,7 +128,7 @@ def broadcast(trial: Trial) -> None:
         if saw["strange"]:
             raise Unmet(f"{guest} got {saw['strange'][0]}, which is no message.")
         who, text = missing[0]
-        own = " Who says it hears it, too." if who == guest else ""
+        own = " Whoever says it hears it, too." if who == guest else ""
         heard_of = f" It heard {heard}." if heard else ""
         raise Unmet(
             f"{who} said {text!r}, and {guest} did not hear it.{heard_of}{own} A "
@@ -195,7 +205,7 @@ def leaving(trial: Trial) -> None:
 # -- slow ones -------------------------------------------------------------------------
 
 
-@requirement("One that never reads holds up nobody", limit=LIMIT)
+@requirement(SLOW, limit=LIMIT)
 def slow(trial: Trial) -> None:
     saw = send_guests(trial, "slow")
     told = "Slow never read what it was sent"
@@ -217,6 +227,7 @@ def slow(trial: Trial) -> None:
 @requirement("What waits for one client is bounded, then it goes", limit=LIMIT)
 def bounded(trial: Trial) -> None:
     saw = send_guests(trial, "bounded")
+    expect_goes_on(saw, "How much waits, and what becomes of that,")
     if saw["late_out"] or saw["late"] < 100:
         raise Unmet(
             "Late did not read for a moment, in which 100 messages of 1,000 characters "
@@ -225,10 +236,11 @@ def bounded(trial: Trial) -> None:
             "behind now and then: so much must be able to wait."
         )
     if not saw["cut"]:
+        expect_not_thrown_out(saw, "Slow never read", f"See '{SLOW}'.")
         raise Unmet(
             "4 MB were said, Slow read nothing, and it is in the room still. Where do "
             "they wait? broadcast() and a queue without maxsize keep all of it, until "
-            "the memory is full. Disconnect who has more than 1 MB waiting: "
+            "the memory is full. Disconnect anyone with more than 1 MB waiting: "
             f"websocket.transport.abort().{_error(saw)}"
         )
 
@@ -236,14 +248,16 @@ def bounded(trial: Trial) -> None:
 # -- trouble ---------------------------------------------------------------------------
 
 
-@requirement("Who vanished is noticed, and who only listens stays", limit=PATIENT_LIMIT)
+@requirement(
+    "Whoever vanishes is noticed, whoever only listens stays", limit=PATIENT_LIMIT
+)
 def vanished(trial: Trial) -> None:
     saw = send_guests(trial, "vanished")
     expect_not_thrown_out(
         saw,
         "Ada and Ben said nothing, but answered each ping",
-        "Silence is no crime: ask with a ping, and only who does not answer is gone. "
-        "serve() does that for you.",
+        "Silence is no crime: ask with a ping, and only one that does not answer is "
+        "gone. serve() does that for you.",
     )
     if not saw["noticed"]:
         raise Unmet(
@@ -271,13 +285,13 @@ def isolated(trial: Trial) -> None:
         saw,
         outcome_of_all,
         "A send to a connection that is gone raises ConnectionClosed, in the handler "
-        "of who speaks. That is not Ada's trouble: catch it for each one that is sent "
-        "to. (broadcast() leaves out who is gone.)",
+        "of whoever speaks. That is not Ada's trouble: catch it for each one that is "
+        "sent to. (broadcast() leaves out whoever is gone.)",
     )
     if saw["heard"] < saw["said"]:
         raise Unmet(
-            f"{outcome_of_all}, and who stayed did not hear it: the first send that "
-            f"failed ended the loop over the others.{_error(saw)}"
+            f"{outcome_of_all}, and those who stayed did not hear it: the first send "
+            f"that failed ended the loop over the others.{_error(saw)}"
         )
 
 
@@ -285,7 +299,7 @@ def isolated(trial: Trial) -> None:
 def checked(trial: Trial) -> None:
     saw = send_guests(trial, "checked")
     if saw["outcome"] != "refused":
-        raise Unmet(f"Ada sent {saw['what']}. {_why_not_refused(saw)}")
+        raise Unmet(f"Ada sent {saw['frame']} ({saw['what']}). {_why_not_refused(saw)}")
     expect_talks_on(saw)
 
 
@@ -324,9 +338,10 @@ def too_long(trial: Trial) -> None:
         closed = saw["close_code"]
         what = f"was closed with {closed}" if closed else "was read to its end"
         raise Unmet(
-            f"Cleo sent a frame of 40,000 bytes, and it {what}. Who takes any size "
-            "keeps it all in memory first: max_size= of serve() is 1 MiB, unless you "
-            f"set it, and closes with 1009 what is larger.{_error(saw)}"
+            f"Cleo sent a message of 40,000 bytes, and it {what}. A server that takes "
+            "any size keeps it all in memory first: max_size= of serve() is 1 MiB, "
+            "unless you set it, and a larger message is refused with 1009."
+            f"{_error(saw)}"
         )
     expect_talks_on(saw)
 
@@ -334,7 +349,7 @@ def too_long(trial: Trial) -> None:
 # -- what is kept ----------------------------------------------------------------------
 
 
-@requirement("Who comes later hears the last 20, and no gap after that", limit=LIMIT)
+@requirement("Whoever comes later gets the last 20, and no gap after that", limit=LIMIT)
 def history(trial: Trial) -> None:
     saw = send_guests(trial, "history")
     late = saw["late"]
@@ -377,7 +392,7 @@ def forgets(trial: Trial) -> None:
         )
 
 
-@requirement("Who went leaves no task behind", limit=LIMIT)
+@requirement("Whoever went leaves no task behind", limit=LIMIT)
 def tidy(trial: Trial) -> None:
     saw = send_guests(trial, "tidy")
     if left := saw["left"]:
@@ -392,6 +407,7 @@ def tidy(trial: Trial) -> None:
 def stopped(trial: Trial) -> None:
     saw = send_guests(trial, "stopped")
     told = "It was cancelled"
+    expect_goes_on(saw, "How it ends")
     if saw["ended"] == "still running":
         raise Unmet(
             f"{told}, patience was {saw['patience']:g} s, and {saw['waited']:g} s "
@@ -402,14 +418,14 @@ def stopped(trial: Trial) -> None:
         )
     if saw["ended"] != "cancelled":
         raise Unmet(
-            f"{told}, and it {saw['ended']}. Who cancels waits for CancelledError: do "
-            "not catch it, or raise it again when you have tidied up."
+            f"{told}, and it {saw['ended']}. Whoever cancels waits for CancelledError: "
+            "do not catch it, or raise it again when you have tidied up."
         )
     if saw["left"]:
         raise Unmet(
             f"{told}, it ended, and tasks of it are still there "
-            f"({', '.join(saw['left'])}). Who begins a task ends it, in `finally`; "
-            "who begins to serve closes the server and waits for it: `async with "
+            f"({', '.join(saw['left'])}). Whoever begins a task ends it, in `finally`; "
+            "whoever begins to serve closes the server and waits for it: `async with "
             "serve(...)` does both."
         )
     unsaid = [name for name, code in saw["goodbyes"].items() if code != 1001]

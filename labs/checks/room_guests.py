@@ -92,6 +92,11 @@ class Guest(asyncio.Protocol):
     # -- what it knows -----------------------------------------------------------------
 
     @property
+    def address(self) -> tuple[str, int]:
+        """Its own, by which the room knows it."""
+        return self._transport.get_extra_info("sockname")
+
+    @property
     def close_code(self) -> int | None:
         """What the room said when it closed the connection; None for nothing."""
         close = self._websocket.close_rcvd

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import inspect
 import logging
 import socket
@@ -36,6 +37,8 @@ BEAT = 0.01  # seconds from one look to the next
 # So many looks in a row at which nothing has moved: then nothing will. What is on
 # its way needs a few turns of the loop.
 PATIENCE = 300
+# So many, once its guests are gone: then it has nothing to wait for any more.
+FEW = 30
 # Small, so that what a guest does not read waits in the room, and not in the kernel.
 KERNEL_BUFFER = 8 * 1024  # bytes
 SEGMENT = 536  # bytes; for large ones the kernel adds to the buffer by itself
@@ -44,12 +47,7 @@ RunRoom = Callable[[socket.socket, float], Any]
 
 
 class Trouble(Exception):
-    """The visit can not go on. The message is for the learner.
-
-    ``context`` is what was seen until then.
-    """
-
-    context: dict[str, Any] = {}  # noqa: RUF012 - until a house says more
+    """The visit can not go on. The message is for the learner."""
 
 
 async def until(
@@ -77,6 +75,7 @@ class House:
         self.patience = patience
         self.guests: list[Guest] = []
         self.failures = _Failures()
+        asyncio.get_running_loop().set_exception_handler(self.failures.hear_of_task)
         self._listener = socket.create_server(("127.0.0.1", 0))
         # Connections inherit it.
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER)
@@ -86,7 +85,7 @@ class House:
     async def enter(self, *names: str, reads: bool = True) -> list[Guest]:
         """A guest for each name, who was told who is in the room.
 
-        Who does not read yet was told nothing either.
+        Whoever does not read yet was told nothing either.
         """
         guests = []
         for name in names:
@@ -101,8 +100,25 @@ class House:
                     f"{_also(guest.strange)}"
                 )
             if guest.thrown_out:
-                raise Trouble(f"{name} came in, and the room ended the connection.")
+                raise Trouble(await self._why_thrown_out(guest))
         return guests
+
+    async def _why_thrown_out(self, guest: Guest) -> str:
+        """Of one that has just come in, and has done nothing wrong."""
+        await self.hear_of_failures()
+        why = (
+            "Most likely your handler returned, which closes the connection, or it "
+            "raised; see the requirements above."
+        )
+        # Its own connection was well: ConnectionClosed is about another one.
+        if error := self.failures.of.get(guest.address):
+            why = f"Its handler raised {error}."
+        return f"{guest.name} came in, and the room ended the connection. {why}"
+
+    async def hear_of_failures(self) -> None:
+        """The library closes the connection of a handler that failed, then it logs."""
+        out = [g for g in self.guests if g.thrown_out and g.close_code in (None, 1011)]
+        await until(lambda: all(g.address in self.failures.of for g in out), beats=FEW)
 
     async def _connect(self, guest: Guest) -> None:
         connection = socket.socket()
@@ -149,25 +165,29 @@ class House:
             lambda: all(len(g.heard) >= count or g.went for g in guests), moves=heard
         )
 
-    def context(self) -> dict[str, Any]:
-        """Who was there from when to when, how that ended, and what went wrong."""
+    def stays(self) -> list[tuple[str, float, float, str]]:
+        """Who was there from when to when, and how that ended."""
         now = time.monotonic()
-        stays = [(g.name, g.came, g.went or now, g.end) for g in self.guests]
-        return {"stays": stays, "error": self.failures.last}
+        return [(g.name, g.came, g.went or now, g.end) for g in self.guests]
 
     async def close(self) -> None:
         """End it, whether it wants or not. What it raised is of no interest here."""
+        self.failures.is_over = True
         for guest in self.guests:
             if guest.went is None:
                 guest.cut()
         await until(lambda: all(guest.went for guest in self.guests), beats=10)
         self.running.cancel()
-        await until(self.running.done)
+        await until(self.running.done, beats=FEW)
         await until(lambda: not tasks_left(), beats=10)
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             _silence(task)
-        await asyncio.gather(self.running, return_exceptions=True)
+        await asyncio.wait([self.running])
+        if not self.running.cancelled():
+            self.running.exception()  # or asyncio tells of that, too
         self._listener.close()
+        del self.running  # its error has held the room, and all that is in it
+        gc.collect()  # of a task that failed asyncio tells when it is forgotten
         self.failures.close()
 
 
@@ -209,12 +229,19 @@ def _also(strange: list[str]) -> str:
 
 
 class _Failures(logging.Handler):
-    """What went wrong in a connection: the library tells its log, and nobody else."""
+    """What went wrong in a handler or a task, which nobody else is told.
+
+    The library tells its log, and asyncio what handles exceptions of its loop.
+    ``last`` is the last failure of the room. ``of`` has what each handler raised, by
+    the address of its client, also that a connection is closed.
+    """
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
         self.last = ""
+        self.of: dict[tuple[str, int], str] = {}
         self.is_stub = False
+        self.is_over = False  # a handler that fails when all is cut is no wonder
         self._logger = logging.getLogger("websockets.server")
         self._logger.addHandler(self)
         self._logger.propagate = False
@@ -226,9 +253,26 @@ class _Failures(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
         self.is_stub = self.is_stub or isinstance(error, NotImplementedError)
-        # That a connection is closed is no failure of the room.
-        if error is not None and not isinstance(error, ConnectionClosed):
-            self.last = f"{type(error).__name__}: {error}{_where(error)}"
+        if error is None or self.is_over:
+            return
+        if not isinstance(error, ConnectionClosed):  # that is no failure of the room
+            self.last = _told(error)
+        if hasattr(record, "websocket"):
+            self.of[record.websocket.remote_address] = _told(error)
+
+    def hear_of_task(
+        self, _: asyncio.AbstractEventLoop, context: dict[str, Any]
+    ) -> None:
+        """For set_exception_handler(); drops what is not from the room's own code."""
+        error = context.get("exception")
+        if error is None or isinstance(error, ConnectionClosed) or not _where(error):
+            return
+        self.last = self.last or _told(error)
+
+
+def _told(error: BaseException) -> str:
+    text = str(error).rstrip(".")
+    return f"{type(error).__name__}{text and ': '}{text}{_where(error)}"
 
 
 def _where(error: BaseException) -> str:
@@ -248,8 +292,5 @@ async def house(run_room: RunRoom, patience: float) -> AsyncIterator[House]:
     here = House(run_room, patience)
     try:
         yield here
-    except Trouble as trouble:
-        trouble.context = here.context()
-        raise
     finally:
         await here.close()

@@ -3,7 +3,7 @@
 Each visit lets guests in, lets something happen, and says what they saw: facts, which
 the requirements judge (lab3b_chat_room.py). It runs in the child.
 
-Who speaks much waits every now and then until all who listen have heard it. So
+Whoever speaks much waits every now and then until all who listen have heard it. So
 nobody who reads is ever far behind, however busy the machine is.
 """
 
@@ -31,9 +31,9 @@ from labs.checks.room_house import (
 
 __all__ = ["BAD_FRAMES", "KEPT", "LONGEST", "visit"]
 
-KEPT = 20  # messages, for who comes later
+KEPT = 20  # messages, for whoever comes later
 LONGEST = 2_000  # characters of a text
-TOO_LARGE = 40_000  # bytes of a frame; 32 KiB are the most
+TOO_LARGE = 40_000  # bytes of a message; 32 KiB are the most
 AT_ONCE = 25  # messages that one says before it waits for the others
 FLOOD = 4_000_000  # bytes; a room may keep 1,000,000 of them for one client
 
@@ -44,12 +44,13 @@ PATIENCES = (0.5, 1.0, 2.0)  # seconds, of rooms that are to find the dead
 DEAD_AFTER = 14
 PHASES = 6  # turns of the loop from a message that comes until it has gone out
 TASK_BEATS = 100  # looks until what ends by itself has ended
+STILL_RUNNING = "still running"
 
 BAD_FRAMES: dict[str, str | bytes] = {
     "this is no JSON": "hello",
     "a list": "[]",
     "a text without an object around it": '"hello"',
-    "null": "null",
+    "no object": "null",
     "an object without a text": '{"say": "hello"}',
     "a number for a text": '{"text": 5}',
     "an empty text": '{"text": ""}',
@@ -71,10 +72,7 @@ Happening = Callable[[House], Awaitable[Saw]]
 
 async def visit(run_room: RunRoom, name: str) -> Saw:
     """Make one visit; what was seen, or under "trouble" why it could not go on."""
-    try:
-        return await _visits[name](run_room)
-    except Trouble as trouble:
-        return {"trouble": str(trouble)} | trouble.context
+    return await _visits[name](run_room)
 
 
 # -- plain cases -----------------------------------------------------------------------
@@ -89,7 +87,8 @@ async def talk(here: House) -> Saw:
     for guest in guests:
         said.append((guest.name, f"hello from {guest.name}"))
         guest.say(said[-1][1])
-        await here.all_hear(guests, len(said))
+        if not await here.all_hear(guests, len(said)):
+            break
     return {
         "said": said,
         "heard": {guest.name: guest.lines() for guest in guests},
@@ -173,12 +172,13 @@ async def bounded(here: House) -> Saw:
     """One pauses, and comes back in time; another never does."""
     late, ada, ben = await here.enter("Late", "Ada", "Ben")
     late.stop_reading()
-    await _say_100(here, ada, [ada, ben])
+    if not await _say_100(here, ada, [ada, ben]):
+        return {"stood_still": True}
     late.read_on()
     await here.all_hear([late], 100)
-    behind = len(late.heard)
-    if late.thrown_out or behind < 100:
-        return {"late": behind, "late_out": late.thrown_out}
+    saw = {"stood_still": False, "late": len(late.heard), "late_out": late.thrown_out}
+    if late.thrown_out or len(late.heard) < 100:
+        return saw
     [slow] = await here.enter("Slow")
     slow.stop_reading()
 
@@ -187,17 +187,21 @@ async def bounded(here: House) -> Saw:
 
     await here.until(lambda: "Slow" in ada.members)
     said = await _flood(here, ada, [ada, ben], is_out)
-    stalled = len(ada.heard) < said or len(ben.heard) < said
-    if not stalled:
+    all_heard = min(len(ada.heard), len(ben.heard)) >= said
+    if all_heard:
         await here.until(is_out, beats=100)
-    return {"late": behind, "late_out": False, "cut": is_out() or stalled}
+    out = [guest.name for guest in (ada, ben) if guest.thrown_out]
+    stood_still = not (all_heard or is_out())
+    return saw | {"cut": is_out(), "thrown_out": out, "stood_still": stood_still}
 
 
-async def _say_100(here: House, speaker: Guest, listeners: list[Guest]) -> None:
-    """100 messages of 1,000 characters."""
+async def _say_100(here: House, speaker: Guest, listeners: list[Guest]) -> bool:
+    """100 messages of 1,000 characters; whether the listeners heard them all."""
     for said in range(0, 100, AT_ONCE):
         speaker.say(*(f"{said + n} ".ljust(1000, "x") for n in range(AT_ONCE)))
-        await here.all_hear(listeners, said + AT_ONCE)
+        if not await here.all_hear(listeners, said + AT_ONCE):
+            return False
+    return True
 
 
 async def _flood(
@@ -228,12 +232,11 @@ async def vanished(here: House) -> Saw:
     )
     await asyncio.sleep(2 * here.patience)
     out = [guest.name for guest in (ada, ben) if guest.thrown_out]
-    well = noticed and not out
-    return {"noticed": noticed, "thrown_out": out, "well": well}
+    return {"noticed": noticed, "thrown_out": out, "sure": not out}
 
 
 def beats_until_dead(patience: float) -> int:
-    """In so many looks who is dead must be found."""
+    """In so many looks whoever is dead must be found."""
     return int(DEAD_AFTER * patience / BEAT)
 
 
@@ -267,12 +270,12 @@ async def checked(here: House) -> Saw:
         ada.send(frame)
         outcome = await _refused(here, ada, ben, count)
         if outcome != "refused":
-            return {"what": what, "outcome": outcome}
+            return {"what": what, "frame": repr(frame), "outcome": outcome}
     return {"outcome": "refused"} | await _talks_on(here, ada, ben)
 
 
 async def too_long(here: House) -> Saw:
-    """The longest text, one that is longer, and a frame that is larger than any."""
+    """The longest text, one that is longer, and a message that is larger than any."""
     ada, ben, cleo = await here.enter("Ada", "Ben", "Cleo")
     ada.say("🎉" * LONGEST)  # in JSON's escapes 12 bytes each
     await here.all_hear([ben], 1)
@@ -323,25 +326,25 @@ async def history(here: House) -> Saw:
     await here.all_hear([ada], 50)
     [ben] = await here.enter("Ben")
     await here.until(lambda: len(ben.heard) >= KEPT)
-    # Who sends more may take a moment longer: it is heard before the next message.
+    # A room that sends more may take longer: that is heard before the next message.
     ada.say(_numbered(50))
     await here.until(_have_heard(50, [ben]))
     late = _numbers(ben)
     newcomers, said = [], 51
     for _ in range(8):
-        # While it does not read, who waits for it has not yet let it in.
+        # While it does not read, a room that waits for it has not yet let it in.
         newcomers += await here.enter("Cleo", reads=False)
         ada.say(*map(_numbered, range(said, said + 4)))
-        await here.until(_have_heard(said + 3, [ada]))
+        goes_on = await here.until(_have_heard(said + 3, [ada]))
         newcomers[-1].read_on()
         ada.say(_numbered(said + 4))
-        if not await here.until(_have_heard(said + 4, newcomers)):
+        if not await here.until(_have_heard(said + 4, newcomers)) or not goes_on:
             break
         said += 5
     return {
         "late": late[:-1] if late[-1:] == [50] else late,
         "newcomers": [_numbers(guest) for guest in newcomers],
-        "last": max(_numbers(ada)),
+        "last": max(_numbers(ada), default=0),
     }
 
 
@@ -405,7 +408,8 @@ async def stopped(here: House) -> Saw:
     """The room is cancelled: two listen, one is slow, and one answers nothing."""
     ada, ben, slow, vic = await here.enter("Ada", "Ben", "Slow", "Vic")
     slow.stop_reading()
-    await _say_100(here, ada, [ada, ben])
+    if not await _say_100(here, ada, [ada, ben]):
+        return {"stood_still": True, "sure": True}
     vic.stop_reading()
     # Until a ping has been sent, and nobody has been found dead for it.
     await asyncio.sleep(1.5 * here.patience)
@@ -418,8 +422,14 @@ async def stopped(here: House) -> Saw:
     await until(lambda: not left(), beats=TASK_BEATS)
     goodbyes = {guest.name: guest.close_code for guest in (ada, ben)}
     ended = _how_it_ended(here.running)
-    well = ended == "cancelled" and set(goodbyes.values()) == {1001}
-    return {"ended": ended, "left": dict(left()), "goodbyes": goodbyes, "well": well}
+    all_told = ended == "cancelled" and set(goodbyes.values()) == {1001}
+    return {
+        "stood_still": False,
+        "ended": ended,
+        "left": dict(left()),
+        "goodbyes": goodbyes,
+        "sure": all_told or ended == STILL_RUNNING,
+    }
 
 
 def _names(tasks: Iterable[asyncio.Task]) -> Counter[str]:
@@ -429,7 +439,7 @@ def _names(tasks: Iterable[asyncio.Task]) -> Counter[str]:
 
 def _how_it_ended(running: asyncio.Task) -> str:
     if not running.done():
-        return "still running"
+        return STILL_RUNNING
     if running.cancelled():
         return "cancelled"
     error = running.exception()
@@ -439,12 +449,23 @@ def _how_it_ended(running: asyncio.Task) -> str:
 # -- all of them -----------------------------------------------------------------------
 
 
+async def _stay(run_room: RunRoom, patience: float, happening: Happening) -> Saw:
+    """Let it happen in a new room; who was there, and what went wrong."""
+    async with house(run_room, patience) as here:
+        try:
+            saw = await happening(here)
+        except Trouble as trouble:
+            saw = {"trouble": str(trouble)}
+        await here.hear_of_failures()
+        saw["stays"] = here.stays()
+    return saw | {"error": here.failures.last}
+
+
 def _in_house(happening: Happening) -> Callable[[RunRoom], Any]:
     """A visit to a room whose patience plays no part."""
 
     async def make(run_room: RunRoom) -> Saw:
-        async with house(run_room, LONG) as here:
-            return await happening(here) | here.context()
+        return await _stay(run_room, LONG, happening)
 
     return make
 
@@ -452,22 +473,17 @@ def _in_house(happening: Happening) -> Callable[[RunRoom], Any]:
 def _with_patience(happening: Happening) -> Callable[[RunRoom], Any]:
     """A visit that waits for the room's patience to end.
 
-    When it went badly and the event loop was so late that a pong may have been, too,
-    then that says nothing: once more, with twice the patience.
+    It says whether it is sure of what it saw. If not, and the event loop was so late
+    that a pong may have been, too: once more, with twice the patience.
     """
 
     async def make(run_room: RunRoom) -> Saw:
         for patience in PATIENCES:
-            async with house(run_room, patience) as here, Lateness() as lateness:
-                saw = {"patience": patience, "waited": DEAD_AFTER * patience}
-                try:
-                    saw |= await happening(here)
-                except Trouble as trouble:
-                    saw |= {"trouble": str(trouble), "well": False}
-                saw |= here.context()
-            if saw["well"] or lateness.worst < patience / 4:
+            async with Lateness() as lateness:
+                saw = await _stay(run_room, patience, happening)
+            if saw.get("sure") or lateness.worst < patience / 4:
                 break
-        return saw
+        return saw | {"patience": patience, "waited": DEAD_AFTER * patience}
 
     return make
 

@@ -1,16 +1,19 @@
 """labs/lab3b-chat-room"""
 
 import asyncio
+import copy
 import threading
 
 import pytest
+from websockets.exceptions import ConnectionClosedOK
 
 from labs.checks import room_visits
-from labs.checks.lab3b_chat_room import check, open_socket
+from labs.checks.lab3b_chat_room import LAB, check, open_socket
 from labs.checks.room_guests import Guest
 from labs.checks.room_house import House, Lateness, until
-from tests.labs.harness import LabProof
-from tests.labs.lab3b_rooms import QueueRoom, serve_queues
+from labs.solutions.lab3b_chat_room import Room
+from tests.labs.harness import LabProof, load
+from tests.labs.lab3b_rooms import QueueRoom, serve_queues, serve_room
 
 PROOF = LabProof("lab3b-chat-room")
 
@@ -101,6 +104,62 @@ def test_what_a_handler_raised_is_told():
     assert "in take" in report.failed["broadcast"]
 
 
+def test_a_room_that_stands_still_is_not_called_bounded():
+    """It keeps little for the slow one, and does not disconnect it either."""
+    [path] = [path for path in PROOF.wrong if path.stem == "gathers_and_waits"]
+    of_one = copy.copy(LAB)
+    of_one.requirements = [r for r in LAB.requirements if r.name == "bounded"]
+    told = of_one.check(load(path).run_room).failed["bounded"]
+    assert "could not be seen" in told
+    assert "the room stood still (see 'One that never reads holds up nobody')" in told
+
+
+def test_what_a_task_raised_is_told():
+    """It is not printed, for the learner has printed nothing."""
+
+    class Fails(Room):
+        def receive(self, websocket, frame):
+            self.task = asyncio.create_task(self.pass_on(frame))
+
+        async def pass_on(self, frame):
+            raise KeyError("nobody")
+
+    async def run_room(sock, patience=20.0):
+        await serve_room(Fails(), sock, patience)
+
+    report = check(run_room)
+    assert "Your code raised KeyError: 'nobody' (line" in report.failed["broadcast"]
+    assert "Printed" not in repr(report)
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (ValueError("full"), "Its handler raised ValueError: full (line"),
+        (ConnectionClosedOK(None, None), "Its handler raised ConnectionClosedOK"),
+        (None, "Most likely your handler returned"),
+    ],
+    ids=["raised", "another was gone", "returned"],
+)
+def test_why_a_newcomer_was_thrown_out_is_told(raised, told):
+    """Its connection was well, so that even ConnectionClosed is worth a word."""
+
+    class Full(Room):
+        async def handler(self, websocket):
+            if not self.members:
+                await super().handler(websocket)
+            elif raised is not None:
+                raise raised
+
+    async def run_room(sock, patience=20.0):
+        await serve_room(Full(), sock, patience)
+
+    message = check(run_room).failed["broadcast"]
+    assert message.startswith("Ben came in, and the room ended the connection. ")
+    assert message.count(told) == 1
+    assert message.count("full") == (1 if isinstance(raised, ValueError) else 0)
+
+
 # -- the visits themselves -------------------------------------------------------------
 
 
@@ -130,7 +189,7 @@ def test_who_was_there_and_how_that_ended():
         ben.send("x" * 40_000)
         await house.until(lambda: ada.went and ben.went and cleo.members == ["Cleo"])
         try:
-            return [(name, end) for name, *_, end in house.context()["stays"]]
+            return [(name, end) for name, *_, end in house.stays()]
         finally:
             await house.close()
 
@@ -142,19 +201,19 @@ def test_who_was_there_and_how_that_ended():
 
 
 def test_a_busy_machine_is_given_another_try(monkeypatch):
-    """A visit that went badly while the loop was late says nothing."""
+    """A visit that is not sure of what it saw while the loop was late says nothing."""
     patiences = []
 
     async def unlucky(here):
         patiences.append(here.patience)
-        return {"well": len(patiences) == 3}
+        return {"sure": len(patiences) == 3}
 
     monkeypatch.setattr(Lateness, "worst", 9.0, raising=False)
     monkeypatch.setattr(Lateness, "__init__", lambda self: None)
     monkeypatch.setattr(Lateness, "_beat", lambda self, due: _set_timer(self))
     saw = asyncio.run(room_visits._with_patience(unlucky)(queue_room))
     assert patiences == list(room_visits.PATIENCES)
-    assert saw["well"]
+    assert saw["sure"]
 
 
 def _set_timer(lateness):

@@ -9,7 +9,10 @@ from tests.labs.lab3b_rooms import QueueRoom, read, serve_queues
 
 CAUGHT_BY = "slow"
 SAYS = "waits until the client has read"
-ALSO_CAUGHT_BY = {"stopped": "there is a slow one, too, which holds up all"}
+ALSO_CAUGHT_BY = {
+    "bounded": "while one does not read, the room stands still",
+    "stopped": "there is a slow one, too, which holds up all",
+}
 
 
 class WrongRoom(QueueRoom):

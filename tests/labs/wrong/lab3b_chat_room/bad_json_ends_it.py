@@ -6,7 +6,7 @@ from labs.solutions.lab3b_chat_room import Room
 from tests.labs.lab3b_rooms import serve_room
 
 CAUGHT_BY = "checked"
-SAYS = "lost its connection by that"
+SAYS = "Ada sent 'hello' (this is no JSON). It lost its connection by that"
 
 
 class WrongRoom(Room):

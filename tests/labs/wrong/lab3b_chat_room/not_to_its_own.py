@@ -4,7 +4,7 @@ from labs.solutions.lab3b_chat_room import Room, read
 from tests.labs.lab3b_rooms import serve_room
 
 CAUGHT_BY = "broadcast"
-SAYS = "Who says it hears it, too"
+SAYS = "Whoever says it hears it, too"
 
 
 class WrongRoom(Room):

@@ -6,7 +6,7 @@ from labs.solutions.lab3b_chat_room import Room
 from tests.labs.lab3b_rooms import serve_room
 
 CAUGHT_BY = "stopped"
-SAYS = "Who cancels waits for CancelledError"
+SAYS = "Whoever cancels waits for CancelledError"
 
 
 async def run_room(sock, patience=20.0):
