@@ -306,7 +306,7 @@ def _draw_spans(
 def _told_spans(rows: list[tuple], unit: str) -> dict[str, str]:
     told: dict[str, str] = {}
     for who, start, end, kind in rows:
-        text = f"{kind} {number(start)}".strip()
+        text = f"{kind}, {number(start)}" if kind else number(start)
         text += f" to {number(end)} {unit}" if end is not None else f" {unit}"
         told[who] = f"{told[who]}; {text}" if who in told else text
     return told

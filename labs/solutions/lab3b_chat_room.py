@@ -7,9 +7,9 @@ from urllib.parse import unquote
 from websockets.asyncio.server import broadcast, serve
 from websockets.exceptions import ConnectionClosed
 
-KEPT = 20  # messages, for who comes later
+KEPT = 20  # messages, for those who come later
 LONGEST = 2_000  # characters of a text
-MAX_FRAME = 32 * 1024  # bytes; the longest text in JSON's \u escapes needs 24,000
+MAX_MESSAGE = 32 * 1024  # bytes; the longest text in JSON's \u escapes needs 24,000
 MAX_WAITING = 512 * 1024  # bytes that may wait for one client
 
 
@@ -84,7 +84,7 @@ async def run_room(sock, patience=20.0):
         Room().handler,
         sock=sock,
         compression=None,
-        max_size=MAX_FRAME,
+        max_size=MAX_MESSAGE,
         ping_interval=patience,  # a ping so often,
         ping_timeout=patience,  # and so long for its pong
         close_timeout=patience,

@@ -11,14 +11,14 @@ from urllib.parse import unquote
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from labs.solutions.lab3b_chat_room import MAX_FRAME, MAX_WAITING, Room, read
+from labs.solutions.lab3b_chat_room import MAX_MESSAGE, MAX_WAITING, Room, read
 
 
 def options(patience: float) -> dict[str, Any]:
     """What the solution tells serve()."""
     return {
         "compression": None,
-        "max_size": MAX_FRAME,
+        "max_size": MAX_MESSAGE,
         "ping_interval": patience,
         "ping_timeout": patience,
         "close_timeout": patience,
