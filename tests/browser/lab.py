@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Locator, Page
+from contextlib import suppress
+
+from playwright.sync_api import Locator, Page, TimeoutError
+
+RESTARTS = 3
 
 IDLE = """() => {
     const panel = window.jupyterapp.shell.currentWidget;
@@ -10,12 +14,25 @@ IDLE = """() => {
     return session && session.isReady && session.session
         && session.session.kernel.status === 'idle';
 }"""
-RUN_ALL = """async () => {
+RESTART = """async () => {
     const { commands, shell } = window.jupyterapp;
-    window.allRan = false;
+    window.answered = window.allRan = false;
     await commands.execute('notebook:clear-all-cell-outputs');
-    await shell.currentWidget.sessionContext.session.kernel.restart();
+    const { kernel } = shell.currentWidget.sessionContext.session;
+    await kernel.restart();
+    kernel.requestKernelInfo().then(() => { window.answered = true; });
+}"""
+RUN_ALL = """() => {
+    const { commands } = window.jupyterapp;
     commands.execute('notebook:run-all-cells').then(() => { window.allRan = true; });
+}"""
+# How far it got, for the message of a test that waited in vain.
+STATE = """() => {
+    const { content, sessionContext } = window.jupyterapp.shell.currentWidget;
+    const cells = [...content.model.cells].filter(cell => cell.type === 'code');
+    const ran = cells.filter(cell => cell.executionCount !== null).length;
+    const { status, connectionStatus } = sessionContext.session.kernel;
+    return `${ran} of ${cells.length} cells ran; kernel ${status}, ${connectionStatus}`;
 }"""
 OUTPUTS = """() => {
     const { model } = window.jupyterapp.shell.currentWidget.content;
@@ -52,9 +69,29 @@ class Lab:
 
         ``timeout`` is in seconds.
         """
+        self.restart(timeout / 4)
         self.page.evaluate(RUN_ALL)
-        self.page.wait_for_function("() => window.allRan", timeout=timeout * 1000)
+        self._wait_for("allRan", timeout)
         return self.outputs()
+
+    def restart(self, patience: float) -> None:
+        """Restart the kernel, and once more if it does not answer in that time.
+
+        A kernel opens its ports again, and a test beside this one may have got one.
+        """
+        for _ in range(RESTARTS - 1):
+            self.page.evaluate(RESTART)
+            with suppress(AssertionError):
+                return self._wait_for("answered", patience)
+        self.page.evaluate(RESTART)
+        return self._wait_for("answered", patience)
+
+    def _wait_for(self, flag: str, timeout: float) -> None:
+        try:
+            self.page.wait_for_function(f"() => window.{flag}", timeout=timeout * 1000)
+        except TimeoutError:
+            state = self.page.evaluate(STATE)
+            raise AssertionError(f"not {flag} in {timeout:g} s: {state}") from None
 
     def run(self, text: str) -> Locator:
         """Run the code cell that contains ``text``, wait for its end, return it."""

@@ -112,9 +112,9 @@ def test_the_picture_of_a_failed_run():
         Visit(9, "GET", 1, 11.0, 11.001, "200"),
     ]
     facts = draw_visits(visits, "What the server saw").facts
-    assert facts["item 7"] == "503 0 to 0.5 s; 200 1 to 2 s"
+    assert facts["item 7"] == "503, 0 to 0.5 s; 200, 1 to 2 s"
     assert facts["item 8"] == "0 to 2 s"  # it never got away
-    assert facts["item 9"] == "200 1 s"  # a moment
+    assert facts["item 9"] == "200, 1 s"  # a moment
     assert draw_visits([], "nothing") is None
 
 
