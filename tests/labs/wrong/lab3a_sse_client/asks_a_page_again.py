@@ -1,44 +1,15 @@
 """It takes a wrong type for trouble that passes."""
 
-import asyncio
-
-import httpx
-
-from labs.solutions.lab3a_sse_client import EventStream as Stream
+from labs.solutions import lab3a_sse_client
+from tests.labs.mistakes import with_mistake
 
 CAUGHT_BY = "wrong_kind"
 SAYS = "will be the same next time"
 
-
-async def listen(url, on_event):
-    last_event_id, pause = "", 0.5
-    timeout = httpx.Timeout(10, read=None)
-    async with httpx.AsyncClient(timeout=timeout) as client:
-        while True:
-            stream = Stream(last_event_id)
-            try:
-                if not await hear(client, url, stream, on_event):
-                    return
-            except httpx.TransportError:
-                pass
-            last_event_id = stream.last_event_id
-            if stream.retry is not None:
-                pause = stream.retry
-            await asyncio.sleep(pause)
-
-
-async def hear(client, url, stream, on_event):
-    headers = {"Accept": "text/event-stream"}
-    if stream.last_event_id:
-        headers["Last-Event-ID"] = stream.last_event_id.encode()
-    async with client.stream("GET", url, headers=headers) as response:
-        if response.status_code == 204:
-            return False
-        response.raise_for_status()
-        kind = response.headers.get("Content-Type", "")
-        if kind.partition(";")[0].strip().lower() != "text/event-stream":
-            return True
-        async for chunk in response.aiter_bytes():
-            for event in stream.feed(chunk):
-                on_event(event)
-    return True
+listen = with_mistake(
+    lab3a_sse_client,
+    "listen",
+    {
+        'raise ValueError(f"this is no event stream, but {kind!r}")': "return True",
+    },
+)

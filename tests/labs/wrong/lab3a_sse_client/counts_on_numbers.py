@@ -1,29 +1,18 @@
 """It takes ids for numbers."""
 
-import asyncio
-
-import httpx
-
-from labs.solutions.lab3a_sse_client import EventStream as Stream
-from labs.solutions.lab3a_sse_client import hear
+from labs.solutions import lab3a_sse_client
+from tests.labs.mistakes import with_mistake
 
 CAUGHT_BY = "any_id"
 SAYS = "An id is any text"
 
-
-async def listen(url, on_event):
-    last_event_id, pause = "", 0.5
-    timeout = httpx.Timeout(10, read=None)
-    async with httpx.AsyncClient(timeout=timeout) as client:
-        while True:
-            stream = Stream(last_event_id)
-            try:
-                if not await hear(client, url, stream, on_event):
-                    return
-            except httpx.TransportError:
-                pass
-            if stream.last_event_id.isdigit():
-                last_event_id = stream.last_event_id
-            if stream.retry is not None:
-                pause = stream.retry
-            await asyncio.sleep(pause)
+listen = with_mistake(
+    lab3a_sse_client,
+    "listen",
+    {
+        "last_event_id = stream.last_event_id": (
+            "if stream.last_event_id.isdigit():\n"
+            "                last_event_id = stream.last_event_id"
+        ),
+    },
+)

@@ -1,11 +1,7 @@
 """It takes a broken connection for the end of all."""
 
-import asyncio
-
-import httpx
-
-from labs.solutions.lab3a_sse_client import EventStream as Stream
-from labs.solutions.lab3a_sse_client import hear
+from labs.solutions import lab3a_sse_client
+from tests.labs.mistakes import with_mistake
 
 CAUGHT_BY = "resumes"
 SAYS = "is no reason to give up"
@@ -14,16 +10,18 @@ ALSO_CAUGHT_BY = {
     "waits": "there, too, a connection breaks",
 }
 
-
-async def listen(url, on_event):
-    last_event_id, pause = "", 0.5
-    timeout = httpx.Timeout(10, read=None)
-    async with httpx.AsyncClient(timeout=timeout) as client:
-        while True:
-            stream = Stream(last_event_id)
-            if not await hear(client, url, stream, on_event):
-                return
-            last_event_id = stream.last_event_id
-            if stream.retry is not None:
-                pause = stream.retry
-            await asyncio.sleep(pause)
+listen = with_mistake(
+    lab3a_sse_client,
+    "listen",
+    {
+        (
+            "try:\n"
+            "                if not await hear(client, url, stream, on_event):\n"
+            "                    return\n"
+            "            except httpx.TransportError:\n"
+            "                pass  # cut, or nobody there: as good as an end"
+        ): (
+            "if not await hear(client, url, stream, on_event):\n                return"
+        ),
+    },
+)

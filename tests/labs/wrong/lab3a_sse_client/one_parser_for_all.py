@@ -1,25 +1,21 @@
 """It goes on with what a cut left unfinished."""
 
-import asyncio
-
-import httpx
-
-from labs.solutions.lab3a_sse_client import EventStream as Stream
-from labs.solutions.lab3a_sse_client import hear
+from labs.solutions import lab3a_sse_client
+from tests.labs.mistakes import with_mistake
 
 CAUGHT_BY = "cut_short"
 SAYS = "begins with a new EventStream"
 
-
-async def listen(url, on_event):
-    stream, pause = Stream(), 0.5
-    timeout = httpx.Timeout(10, read=None)
-    async with httpx.AsyncClient(timeout=timeout) as client:
-        while True:
-            try:
-                if not await hear(client, url, stream, on_event):
-                    return
-            except httpx.TransportError:
-                pass
-            pause = pause if stream.retry is None else stream.retry
-            await asyncio.sleep(pause)
+listen = with_mistake(
+    lab3a_sse_client,
+    "listen",
+    {
+        'last_event_id, pause = "", PAUSE': "stream, pause = EventStream(), PAUSE",
+        "stream = EventStream(last_event_id)": "",
+        (
+            "last_event_id = stream.last_event_id\n"
+            "            if stream.retry is not None:\n"
+            "                pause = stream.retry"
+        ): "pause = pause if stream.retry is None else stream.retry",
+    },
+)

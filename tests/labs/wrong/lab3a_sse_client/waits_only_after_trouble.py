@@ -1,11 +1,7 @@
 """A stream that ends well is followed at once."""
 
-import asyncio
-
-import httpx
-
-from labs.solutions.lab3a_sse_client import EventStream as Stream
-from labs.solutions.lab3a_sse_client import hear
+from labs.solutions import lab3a_sse_client
+from tests.labs.mistakes import with_mistake
 
 CAUGHT_BY = "waits"
 SAYS = "must not be hammered"
@@ -13,21 +9,16 @@ ALSO_CAUGHT_BY = {
     "heeds_retry": "streams end well there",
 }
 
-
-async def listen(url, on_event):
-    last_event_id, pause = "", 0.5
-    timeout = httpx.Timeout(10, read=None)
-    async with httpx.AsyncClient(timeout=timeout) as client:
-        while True:
-            stream = Stream(last_event_id)
-            try:
-                if not await hear(client, url, stream, on_event):
-                    return
-                trouble = False
-            except httpx.TransportError:
-                trouble = True
-            last_event_id = stream.last_event_id
-            if stream.retry is not None:
-                pause = stream.retry
-            if trouble:
-                await asyncio.sleep(pause)
+listen = with_mistake(
+    lab3a_sse_client,
+    "listen",
+    {
+        "                    return": (
+            "                    return\n                trouble = False"
+        ),
+        "pass  # cut, or nobody there: as good as an end": "trouble = True",
+        "await asyncio.sleep(pause)": (
+            "if trouble:\n                await asyncio.sleep(pause)"
+        ),
+    },
+)
