@@ -12,7 +12,9 @@ import pytest
 from helpers.engines.valkey import Valkey
 from helpers.engines.valkey_backplane import ValkeyBackplane
 from helpers.servers.backplane import Backplane, InKernelBackplane, SubscriptionLost
+from helpers.servers.chat import ChatServer
 from helpers.servers.chat_room import ChatError, Event
+from tests.chat_client import chat
 
 Make = Callable[..., Backplane]
 
@@ -33,6 +35,15 @@ def make(request: pytest.FixtureRequest, engine: Valkey) -> Make:
         return ValkeyBackplane(engine.url, prefix=secrets.token_hex(4), **limits)
 
     return make_one
+
+
+@pytest.fixture
+def both(make: Make) -> tuple[Backplane, Backplane]:
+    """For two servers with the same rooms, each as a server of its own has it."""
+    one = make()
+    if isinstance(one, InKernelBackplane):  # it is where they meet
+        return one, one
+    return one, ValkeyBackplane(one.url, prefix=one.prefix)
 
 
 def event(type: str, name: str = "Ann", room: str = "lobby", **more: str) -> Event:
@@ -308,3 +319,22 @@ def test_limits_that_are_none_are_refused(make, limits):
     """A backplane without a place for anything helps nobody."""
     with pytest.raises(ValueError, match="limits"):
         make(**limits)
+
+
+def test_two_servers_share_a_room(both):
+    """Members, history, numbers, names and private messages, as if they were one."""
+    with ChatServer(backplane=both[0]) as a, ChatServer(backplane=both[1]) as b:
+        with chat(a, "Ann") as ann, chat(b) as bo:
+            ann.ask("message", text="before")
+            assert bo.ask("join", room="lobby", name="ann")["code"] == "name-taken"
+            welcome = bo.ask("join", room="lobby", name="Bo")
+            assert welcome["members"] == ["Ann", "Bo"]
+            assert [each["text"] for each in welcome["history"]] == ["before"]
+            assert ann.receive()["name"] == "Bo"
+            bo.send("message", text="hello")
+            assert ann.receive() == bo.receive()
+            ann.ask("private", to="Bo", text="psst")
+            assert bo.receive()["text"] == "psst"
+            ann.send("leave")
+            assert bo.receive() == ann.receive()
+        assert not a.errors and not b.errors

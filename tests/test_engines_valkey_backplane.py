@@ -334,25 +334,6 @@ def test_times_that_make_no_sense_are_refused(make, times):
 # -- chat servers that share it --------------------------------------------------------
 
 
-def test_two_servers_share_a_room(make):
-    """Members, history, numbers, names and private messages, as if they were one."""
-    with ChatServer(backplane=make()) as a, ChatServer(backplane=make()) as b:
-        with chat(a, "Ann") as ann, chat(b) as bo:
-            ann.ask("message", text="before")
-            assert bo.ask("join", room="lobby", name="ann")["code"] == "name-taken"
-            welcome = bo.ask("join", room="lobby", name="Bo")
-            assert welcome["members"] == ["Ann", "Bo"]
-            assert [each["text"] for each in welcome["history"]] == ["before"]
-            assert ann.receive()["name"] == "Bo"
-            bo.send("message", text="hello")
-            assert ann.receive() == bo.receive()
-            ann.ask("private", to="Bo", text="psst")
-            assert bo.receive()["text"] == "psst"
-            ann.send("leave")
-            assert bo.receive() == ann.receive()
-        assert not a.errors and not b.errors
-
-
 def test_the_names_of_a_killed_server_come_free(make):
     """It is a process of its own, and says no good-bye; the others see them leave."""
     shared = make(lease=1.0)

@@ -516,26 +516,7 @@ def test_a_handshake_that_never_ends_is_cut():
 # -- two servers ---------------------------------------------------------------------
 
 
-def test_two_servers_with_one_backplane_share_a_room():
-    """Members, history, numbers, names and private messages, as if they were one."""
-    shared = InKernelBackplane()
-    with ChatServer(backplane=shared) as a, ChatServer(backplane=shared) as b:
-        with chat(a, "Ann") as ann, chat(b) as bo:
-            ann.ask("message", text="before")
-            assert bo.ask("join", room="lobby", name="ann")["code"] == "name-taken"
-            welcome = bo.ask("join", room="lobby", name="Bo")
-            assert welcome["members"] == ["Ann", "Bo"]
-            assert [each["text"] for each in welcome["history"]] == ["before"]
-            assert ann.receive()["name"] == "Bo"
-            bo.send("message", text="hello")
-            assert ann.receive() == bo.receive()
-            ann.ask("private", to="Bo", text="psst")
-            assert bo.receive()["text"] == "psst"
-            ann.send("leave")
-            assert bo.receive() == ann.receive()
-
-
-def test_without_it_half_of_the_room_is_deaf():
+def test_without_a_backplane_half_of_the_room_is_deaf():
     """Same name of the room, same name of a member, and neither hears the other."""
     with ChatServer() as a, ChatServer() as b:
         with chat(a, "Ann") as ann, chat(b, "Ann") as other:
