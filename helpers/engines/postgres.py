@@ -9,7 +9,6 @@ with database(pool=20) as db:           # PostgreSQL, or the stand-in for it
 
 from __future__ import annotations
 
-import secrets
 import shutil
 import signal
 import warnings
@@ -17,11 +16,11 @@ import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import psycopg
 
-from helpers.engines.engine import Engine, EngineFailed, EngineMissing
+from helpers.engines.addressed import AddressedEngine
+from helpers.engines.engine import EngineFailed, EngineMissing
 from helpers.engines.postgres_pool import Pool
 from helpers.engines.sources import SOURCES
 from helpers.servers.database import Database, Queries
@@ -43,13 +42,15 @@ SETTINGS = {
 }
 
 
-class Postgres(Engine):
+class Postgres(AddressedEngine):
     """A PostgreSQL server with an empty database, ``url`` with its password.
 
     ``max_connections`` bounds all pools and clients together.
     """
 
     source = SOURCES["postgres"]
+    product = "PostgreSQL"
+    schemes = dict.fromkeys(("postgresql", "postgres"), 5432)
     refuses_root = True
     # Immediate shutdown: no checkpoint, but its shared memory is given back.
     quit_by = getattr(signal, "SIGQUIT", signal.SIGTERM)
@@ -57,31 +58,17 @@ class Postgres(Engine):
     def __init__(
         self, *, name: str | None = None, port: int = 0, max_connections: int = 200
     ) -> None:
-        super().__init__(name=name or "PostgreSQL", port=port)
+        super().__init__(name=name, port=port)
         self.max_connections = max_connections
-        self._password = secrets.token_urlsafe(16)
         self._pools: weakref.WeakSet[Pool] = weakref.WeakSet()
-        self._version = ""
 
     @classmethod
     def find(cls) -> Path | None:
         """The first that has initdb beside it: some packages have clients only."""
         return next(filter(_initdb, cls.source.programs()), None)
 
-    @property
-    def url(self) -> str:
-        """``postgresql://…``: for any client, psql too. It holds the password."""
-        if self.borrowed and self.running:
-            return self.source.address()
-        return self._make_url(self.port)
-
-    def _make_url(self, port: int) -> str:
+    def make_address(self, port: int) -> str:
         return f"postgresql://{USER}:{self._password}@{self.host}:{port}/postgres"
-
-    @property
-    def version(self) -> str:
-        """As the server tells it: ``18.6``."""
-        return self._version
 
     def pool(self, size: int = 20) -> Pool:
         """A pool of ``size`` connections, for a ``with``; closed by stop() too."""
@@ -125,31 +112,13 @@ class Postgres(Engine):
         options = (f"--{name}={value}" for name, value in settings.items())
         return [str(program), "-D", str(self._data), *options]
 
-    def ready(self, port: int) -> int | None:
-        super().ready(port)  # cheaper than a whole client, and it raises OSError
-        self._ask_version(self._make_url(port))
-        return port
-
-    def borrow(self, address: str) -> int:
-        try:
-            parts = urlsplit(address)
-            if parts.scheme not in ("postgres", "postgresql"):
-                raise ValueError("an address starts with postgresql://")
-            self._ask_version(address)
-        except (OSError, ValueError) as error:
-            raise EngineFailed(
-                f"the PostgreSQL of DATABASE_URL can not be had: {error}. "
-                "Correct DATABASE_URL, or unset it"
-            ) from None
-        return parts.port or 5432
-
-    def _ask_version(self, url: str) -> None:
+    def ask_version(self, url: str) -> str:
         try:
             with psycopg.connect(url, connect_timeout=5, autocommit=True) as client:
                 row = client.execute("SHOW server_version").fetchone()
         except psycopg.Error as error:  # also: the database system is starting up
             raise OSError(str(error).strip()) from None
-        self._version = row[0].split()[0]
+        return row[0].split()[0]
 
 
 def _initdb(program: Path) -> Path | None:

@@ -8,21 +8,17 @@ Its data is in memory only, so a :meth:`kill` loses all of it.
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import valkey
 
-from helpers.engines.engine import Engine, EngineFailed
+from helpers.engines.addressed import AddressedEngine
 from helpers.engines.sources import SOURCES
 
 __all__ = ["Valkey"]
 
-PORT = 6379  # of an address that does not name one
 
-
-class Valkey(Engine):
+class Valkey(AddressedEngine):
     """An empty Valkey server, ``url`` with its password.
 
     ``max_memory`` bounds its data, in bytes: what would take more is refused with an
@@ -30,6 +26,8 @@ class Valkey(Engine):
     """
 
     source = SOURCES["valkey"]
+    product = "Valkey"
+    schemes = dict.fromkeys(("valkey", "valkeys", "redis", "rediss", "unix"), 6379)
 
     def __init__(
         self,
@@ -38,27 +36,13 @@ class Valkey(Engine):
         port: int = 0,
         max_memory: int = 64 * 1024 * 1024,
     ) -> None:
-        super().__init__(name=name or "Valkey", port=port)
+        super().__init__(name=name, port=port)
         if max_memory < 1:  # to Valkey 0 means: without a bound
             raise ValueError(f"max_memory is 1 byte or more, not {max_memory!r}")
         self.max_memory = max_memory
-        self._password = secrets.token_urlsafe(16)
-        self._version = ""
 
-    @property
-    def url(self) -> str:
-        """``valkey://…``: for any client. It holds the password."""
-        if self.borrowed and self.running:
-            return self.source.address()
-        return self._make_url(self.port)
-
-    def _make_url(self, port: int) -> str:
+    def make_address(self, port: int) -> str:
         return f"valkey://:{self._password}@{self.host}:{port}"
-
-    @property
-    def version(self) -> str:
-        """As the server tells it: ``9.1.2``."""
-        return self._version
 
     def prepare(self, program: Path) -> None:
         # Not on the command line, where every user of this machine can read it.
@@ -78,23 +62,7 @@ class Valkey(Engine):
             *("--maxmemory-policy", "noeviction"),
         ]
 
-    def ready(self, port: int) -> int | None:
-        super().ready(port)  # cheaper than a whole client, and it raises OSError
-        self._ask_version(self._make_url(port))
-        return port
-
-    def borrow(self, address: str) -> int:
-        try:
-            self._ask_version(address)
-            return urlsplit(address).port or PORT
-        except (OSError, ValueError) as error:
-            name = self.source.variable
-            raise EngineFailed(
-                f"the Valkey of {name} can not be had: {error}. "
-                f"Correct {name}, or unset it"
-            ) from None
-
-    def _ask_version(self, url: str) -> None:
+    def ask_version(self, url: str) -> str:
         try:
             with valkey.from_url(
                 url, socket_connect_timeout=5, socket_timeout=5
@@ -103,4 +71,4 @@ class Valkey(Engine):
         except valkey.ValkeyError as error:  # also: it is loading its data
             raise OSError(str(error)) from None
         # Redis, which a borrowed one may be, has only the second.
-        self._version = told.get("valkey_version") or told["redis_version"]
+        return told.get("valkey_version") or told["redis_version"]

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import math
 import random
 import threading
@@ -207,9 +206,9 @@ class ScoreServer(ProblemServer):
         page = self._feed.since(since, POLLED)
         # Joined by hand: each event is JSON already, and was encoded once.
         body = b'{"events":[%b],"last":%d,"missed":%b}' % (
-            b",".join(event.json for event in page.events),
+            b",".join([event.json for event in page.events]),
             page.last,
-            json.dumps(page.missed).encode(),
+            b"null" if page.missed is None else b"%d" % page.missed,
         )
         return web.Response(
             body=body,
