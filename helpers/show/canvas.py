@@ -141,7 +141,7 @@ class Canvas:
             _drawing.release()
 
     def _write_around(self) -> None:
-        title = "\n".join(textwrap.wrap(self.title, 78))
+        title = "\n".join(textwrap.wrap(self.title, 74))
         self.figure.suptitle(
             title, x=0.01, ha="left", fontsize=TEXT + 2, fontweight="bold", color=INK
         )
