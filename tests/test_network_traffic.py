@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from helpers.network.capture import Capture
 from helpers.network.traffic import Traffic, traffic
 from tests.test_network_decode import DOWN, GET, OK, POST, UP, captured
@@ -23,13 +21,11 @@ def rows(capture: Capture) -> dict[tuple, Traffic]:
 
 
 def test_requests_and_responses():
-    """Heads and bodies cross; the bodies are the payload."""
+    """Heads and bodies cross."""
     found = rows(captured((UP, GET + POST), (DOWN, OK + OK)))
     asked, answered = found[UP, "requests"], found[DOWN, "responses"]
     assert (asked.count, asked.wire_bytes) == (2, len(GET + POST))
-    assert (answered.count, answered.payload_bytes) == (2, 10)
-    assert answered.wire_bytes_each == len(OK)
-    assert answered.overhead_each == len(OK) - 5
+    assert (answered.count, answered.wire_bytes) == (2, 2 * len(OK))
 
 
 def test_events_cost_apart_from_what_surrounds_them():
@@ -38,7 +34,6 @@ def test_events_cost_apart_from_what_surrounds_them():
     found = rows(captured((UP, GET), (DOWN, stream)))
     events = found[DOWN, "events"]
     assert (events.count, events.wire_bytes) == (2, 2 * len(chunk(GOAL)))
-    assert events.payload_bytes == 2 * len(b"1:0")
     assert found[DOWN, "comments"].wire_bytes == len(chunk(BEAT))
     assert found[DOWN, "responses"].wire_bytes == len(CHUNKED)
     assert found[DOWN, "others"].wire_bytes == len(LAST)
@@ -52,7 +47,7 @@ def test_a_message_in_fragments_is_one():
     assert found[DOWN, "messages"].count == 1
     assert found[DOWN, "messages"].wire_bytes == 6
     assert found[DOWN, "control frames"].wire_bytes == 2
-    assert found[UP, "messages"].overhead_each == 6  # header and masking key
+    assert found[UP, "messages"].wire_bytes == 6 + 5  # header and masking key
 
 
 def test_every_byte_is_in_one_row():
@@ -65,7 +60,5 @@ def test_every_byte_is_in_one_row():
 
 
 def test_nothing_costs_nothing():
-    """And what never came has no cost each."""
+    """And has no rows."""
     assert traffic(Capture()) == []
-    assert math.isnan(Traffic(UP, "SSE", "events").wire_bytes_each)
-    assert math.isnan(Traffic(UP, "SSE", "events").overhead_each)

@@ -20,7 +20,7 @@ class Traffic:
     """All messages of one kind in one direction.
 
     ``wire_bytes`` are all bytes that crossed for them: chunks, frames, masks and
-    heads included; ``payload_bytes`` what an application has of them.
+    heads included.
     """
 
     direction: Direction
@@ -28,18 +28,6 @@ class Traffic:
     what: str
     count: int = 0
     wire_bytes: int = 0
-    payload_bytes: int = 0
-
-    @property
-    def wire_bytes_each(self) -> float:
-        """Bytes on the wire for each; nan when there was none."""
-        return self.wire_bytes / self.count if self.count else float("nan")
-
-    @property
-    def overhead_each(self) -> float:
-        """Bytes for each beside its payload; nan when there was none."""
-        extra = self.wire_bytes - self.payload_bytes
-        return extra / self.count if self.count else float("nan")
 
 
 def traffic(capture: Capture) -> list[Traffic]:
@@ -62,7 +50,6 @@ def tally(messages: Iterable[Message]) -> list[Traffic]:
         row = found.setdefault(key, Traffic(*key))
         row.count += message.kind != "CONT"
         row.wire_bytes += message.size
-        row.payload_bytes += len(message.body)
     return list(found.values())
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -28,9 +28,6 @@ from helpers.show.links import links
 from helpers.show.picture import Picture
 from helpers.show.storms import storms
 from helpers.show.tables import Table, table
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "NAMES",
